@@ -1,0 +1,46 @@
+"""Fallline chooses loss, optimizer, learning rate, schedule, weight decay and clipping for a PyTorch model, on evidence.
+
+    Problem -> Profile -> catalogue -> candidate Recipes -> race (plan, engine, policy) -> Verdict
+                                                               |
+                                        runs/<id>/: journal, plan, recipe.toml, model.safetensors -> reports, exporters, resume
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fallline._choose import choose as choose
+    from fallline._errors import FalllineError as FalllineError
+    from fallline._errors import RefusedError as RefusedError
+    from fallline._errors import UsageError as UsageError
+    from fallline._problem import Problem as Problem
+    from fallline._recipe import Recipe as Recipe
+    from fallline._result import Verdict as Verdict
+    from fallline._train import train as train
+    from fallline.doors import open_problem as open_problem
+
+# In the order of the flow; each is imported when it is first used, so that `fallline --help` does not wait for torch.
+_PUBLIC = {
+    "Problem": "fallline._problem",
+    "open_problem": "fallline.doors",
+    "choose": "fallline._choose",
+    "Verdict": "fallline._result",
+    "Recipe": "fallline._recipe",
+    "train": "fallline._train",
+    "FalllineError": "fallline._errors",
+    "UsageError": "fallline._errors",
+    "RefusedError": "fallline._errors",
+}
+__all__ = list(_PUBLIC)  # noqa: PLE0605  # a list of the table's names
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'fallline' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_PUBLIC)

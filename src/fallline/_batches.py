@@ -1,0 +1,259 @@
+"""Batches: which examples make up step k and with which random draws, as a pure function of (seed, k)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler, TensorDataset, default_collate
+
+from fallline._errors import RefusedError, UsageError
+
+Tree: TypeAlias = "Tensor | tuple[Any, ...] | list[Any] | dict[str, Any]"
+
+INIT, STEP, ORDER = 0, 1, 2  # the three streams of random numbers: initial weights, training steps, order of examples
+EVAL_BATCH = 4096  # examples a forward pass when only evaluating: large enough to hide the overhead, small enough for memory
+IN_FLIGHT_BYTES = 1 << 28  # an evaluation batch of raw inputs stays below 256 MiB
+
+
+def stream(seed: int, purpose: int, index: int = 0) -> int:
+    """The generator seed for draw `index` of one purpose.
+
+    torch's CPU generator reads only the lower 32 bits of a seed (a 64-bit packing would give every seed the same weights), so the
+    three numbers are mixed into 32 bits by odd multipliers: distinct for all indices of one seed and purpose.
+    """
+    return (seed * 0x9E3779B1 + purpose * 0x85EBCA77 + index * 0xC2B2AE3D) % 2**32  # the multipliers of xxHash32
+
+
+def reseeder(device: torch.device, everywhere: bool = False) -> Callable[[int], None]:
+    """The cheapest function that seeds what a training step on `device` may draw from.
+
+    `torch.manual_seed` costs about 80 microseconds, the default generator's own method about one. `everywhere` adds numpy and
+    `random`, which a user's Dataset may draw from.
+    """
+    seed_cpu = torch.random.default_generator.manual_seed
+    if device.type == "cpu" and not everywhere:
+        return lambda value: (seed_cpu(value), None)[1]
+
+    def reseed(value: int) -> None:
+        seed_cpu(value)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(value)
+        elif device.type == "mps":
+            torch.mps.manual_seed(value)
+        if everywhere:
+            np.random.seed(value)  # the legacy generator is the one that datasets in the wild use
+            random.seed(value)
+
+    return reseed
+
+
+def tree_map(apply: Callable[[Tensor], Tensor], tree: Any) -> Any:
+    """`apply` on every tensor of nested tuples, lists and dicts; anything else is handed through."""
+    if isinstance(tree, Tensor):
+        return apply(tree)
+    if isinstance(tree, Mapping):
+        return {key: tree_map(apply, value) for key, value in tree.items()}
+    if isinstance(tree, tuple | list):
+        return type(tree)(tree_map(apply, value) for value in tree)
+    return tree
+
+
+def leaves(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, Mapping):
+        for value in tree.values():
+            yield from leaves(value)
+    elif isinstance(tree, tuple | list):
+        for value in tree:
+            yield from leaves(value)
+
+
+class Source(Protocol):
+    """Examples by index; `take` gives a raw batch as the user's own loader would."""
+
+    size: int
+
+    def take(self, indices: Tensor, seed: int) -> Any: ...
+
+    def to(self, device: torch.device) -> Source: ...
+
+
+class TensorSource:
+    """Examples held as tensors with a common first dimension, gathered by index."""
+
+    def __init__(self, tree: Any) -> None:
+        sizes = {len(leaf) if leaf.ndim else -1 for leaf in leaves(tree)}
+        if len(sizes) != 1 or -1 in sizes:
+            raise RefusedError(f"all tensors must have the same number of rows, got {sorted(sizes) or 'no tensor'}; check inputs and target")
+        self.tree = tree
+        self.size = sizes.pop()
+
+    def take(self, indices: Tensor, seed: int) -> Any:
+        return tree_map(lambda leaf: leaf.index_select(0, indices), self.tree)
+
+    def to(self, device: torch.device) -> TensorSource:
+        return self if device.type == "cpu" else TensorSource(tree_map(lambda leaf: leaf.to(device), self.tree))
+
+
+class _Seeded(Dataset[Any]):
+    """A dataset read a batch at a time under that batch's own seed, so that what it draws depends on (seed, k) alone."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> list[Any]:
+        reseeder(torch.device("cpu"), everywhere=True)(keys[0][0])
+        return [self.dataset[index] for _, index in keys]
+
+
+class DatasetSource:
+    """A map-style Dataset read through its own collate function, in this process or in the user's number of workers."""
+
+    def __init__(self, dataset: Dataset[Any], collate: Callable[[list[Any]], Any] = default_collate, workers: int = 0) -> None:
+        if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+            raise UsageError(f"train, valid and audit must be tensors or a map-style Dataset with __len__, got {type(dataset).__name__}")
+        self.dataset = dataset
+        self.size = len(dataset)  # type: ignore[arg-type]  # checked on the line above
+        self.collate = collate
+        self.workers = workers
+        self._seeded = _Seeded(dataset)
+
+    def take(self, indices: Tensor, seed: int) -> Any:
+        return self.collate(self._seeded.__getitems__([(seed, i) for i in indices.tolist()]))
+
+    def ahead(self, plan: Sequence[tuple[Tensor, int]]) -> Iterator[Any]:
+        """The batches of `plan`, (indices, seed) each, fetched by the user's worker processes ahead of their use."""
+        keys = [[(seed, i) for i in indices.tolist()] for indices, seed in plan]
+        yield from DataLoader(self._seeded, batch_sampler=keys, collate_fn=self.collate, num_workers=self.workers)
+
+    def to(self, device: torch.device) -> DatasetSource:
+        return self
+
+
+class Part:
+    """Some rows of a source, as a source."""
+
+    def __init__(self, source: Source, rows: Tensor) -> None:
+        self.source = source
+        self.rows = rows
+        self.size = len(rows)
+
+    def take(self, indices: Tensor, seed: int) -> Any:
+        return self.source.take(self.rows[indices.to(self.rows.device)], seed)
+
+    def to(self, device: torch.device) -> Part:
+        return self
+
+
+def rows_of(source: Source, rows: Tensor) -> Source:
+    """The given rows of a source: a copy where it holds tensors, a view where it reads a Dataset."""
+    if isinstance(source, TensorSource):
+        return TensorSource(tree_map(lambda leaf: leaf.index_select(0, rows), source.tree))
+    return Part(source, rows)
+
+
+class Order:
+    """The rows of each step: a permutation an epoch, cut into batches; an incomplete last batch is dropped when there is another."""
+
+    def __init__(self, size: int, batch_size: int, *, seed: int, shuffle: bool = True, drop_last: bool = True, sampler: Any = None) -> None:
+        self.size = size
+        self.batch_size = min(batch_size, size)
+        self.seed = seed
+        self.shuffle = shuffle
+        self.sampler = sampler
+        whole = size // self.batch_size
+        self.per_epoch = whole if drop_last else -(-size // self.batch_size)
+        if sampler is not None:
+            self.per_epoch = max(len(self._sampled(0)), 1)
+        self._epoch = -1
+        self._batches: Sequence[Tensor] = ()
+
+    def rows(self, k: int) -> Tensor:
+        """The row numbers of batch k, counted from the start of training."""
+        epoch, position = divmod(k, self.per_epoch)
+        if epoch != self._epoch:
+            self._batches = self._cut(epoch)
+            self._epoch = epoch
+        return self._batches[position]
+
+    def _cut(self, epoch: int) -> Sequence[Tensor]:
+        if self.sampler is not None:
+            return self._sampled(epoch)
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(stream(self.seed, ORDER, epoch))
+            order = torch.randperm(self.size, generator=generator)
+        else:
+            order = torch.arange(self.size)
+        return order.split(self.batch_size)[: self.per_epoch]
+
+    def _sampled(self, epoch: int) -> Sequence[Tensor]:
+        """One epoch of the user's own batch sampler, drawn under the epoch's seed; the generators are put back afterwards."""
+        kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
+        reseeder(torch.device("cpu"), everywhere=True)(stream(self.seed, ORDER, epoch))
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(epoch)
+        batches = [torch.as_tensor(batch) for batch in self.sampler]
+        torch.set_rng_state(kept[0])
+        np.random.set_state(kept[1])
+        random.setstate(kept[2])
+        return batches
+
+
+class Batches:
+    """Batch k of training, moved to the device and unpacked into (inputs, target)."""
+
+    def __init__(self, source: Source, order: Order, unpack: Callable[[Any], tuple[Any, Tensor]], device: torch.device) -> None:
+        self.source = source.to(device)
+        self.order = order
+        self.unpack = unpack
+        self.device = device
+        self.per_epoch = order.per_epoch
+        self._ahead: Iterator[Any] | None = None
+        self._next = -1
+        self._on_device = isinstance(self.source, TensorSource)
+
+    def raw(self, k: int) -> Any:
+        """Batch k as the user's own loader would give it."""
+        if isinstance(self.source, DatasetSource) and self.source.workers:
+            return self._fetched_ahead(k, self.source)
+        rows = self.order.rows(k)
+        if self.device.type != "cpu" and self._on_device:
+            rows = rows.to(self.device)
+        return self.source.take(rows, stream(self.order.seed, STEP, k))
+
+    def __call__(self, k: int) -> tuple[Any, Tensor]:
+        batch = self.raw(k)
+        if self.device.type != "cpu" and not self._on_device:
+            batch = tree_map(lambda leaf: leaf.to(self.device, non_blocking=True), batch)
+        return self.unpack(batch)
+
+    def _fetched_ahead(self, k: int, source: DatasetSource) -> Any:
+        if k != self._next or self._ahead is None:
+            end = (k // self.per_epoch + 1) * self.per_epoch
+            self._ahead = source.ahead([(self.order.rows(j), stream(self.order.seed, STEP, j)) for j in range(k, end)])
+        self._next = k + 1 if (k + 1) % self.per_epoch else -1
+        return next(self._ahead)
+
+
+def from_loader(loader: DataLoader[Any]) -> tuple[DatasetSource | TensorSource, dict[str, Any], list[str]]:
+    """A user's DataLoader as a source, what of it governs the order, and notes on what was kept or replaced."""
+    notes = []
+    keep: dict[str, Any] = {"batch_size": loader.batch_size, "drop_last": loader.drop_last, "shuffle": True, "sampler": None}
+    dataset = loader.dataset
+    if isinstance(dataset, torch.utils.data.IterableDataset):
+        raise UsageError("an IterableDataset cannot be read again in another order; give a map-style Dataset (with __len__ and __getitem__)")
+    if type(loader.sampler) is SequentialSampler:
+        keep["shuffle"] = False
+    elif type(loader.sampler) is not RandomSampler or loader.batch_size is None:
+        keep["sampler"] = loader.batch_sampler
+        notes.append(f"the DataLoader's own {type(loader.batch_sampler if loader.batch_size is None else loader.sampler).__name__} is kept")
+    source: DatasetSource | TensorSource = DatasetSource(dataset, loader.collate_fn or default_collate, loader.num_workers)
+    if type(dataset) is TensorDataset and loader.collate_fn is default_collate:
+        source = TensorSource(tuple(dataset.tensors))
+    return source, keep, notes

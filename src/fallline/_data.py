@@ -1,0 +1,208 @@
+"""Data: the three splits of a problem as sources of batches, made once for a seed; what was split off is said in notes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from fallline._batches import EVAL_BATCH, IN_FLIGHT_BYTES, Batches, DatasetSource, Order, Source, TensorSource, from_loader, leaves, rows_of, tree_map
+from fallline._errors import RefusedError, UsageError
+from fallline._problem import Problem, pair
+from fallline._splits import split_rows
+
+LABELS_READ = 50_000  # examples of a Dataset whose targets are read for stratifying: at most seconds for decoded images
+
+
+@dataclass(frozen=True)
+class Data:
+    """The splits of one problem at one seed."""
+
+    train: Source
+    valid: Source
+    audit: Source
+    batch_size: int
+    order: dict[str, Any]  # shuffle, drop_last, sampler of the user's own loader
+    unpack: Callable[[Any], tuple[Any, Tensor]]
+    notes: tuple[str, ...]
+    valid_units: np.ndarray[Any, Any] | None = None  # ids of what is resampled; None: each example is its own
+    audit_units: np.ndarray[Any, Any] | None = None
+
+    def batches(self, seed: int, device: torch.device) -> Batches:
+        """Training batches under `seed`."""
+        order = Order(self.train.size, self.batch_size, seed=seed, **self.order)
+        return Batches(self.train, order, self.unpack, device)
+
+    def sweep(self, split: str, device: torch.device, rows: Tensor | None = None) -> Iterator[tuple[Any, Tensor]]:
+        """A split in order, in large batches; `rows` restricts it to some examples."""
+        source: Source = getattr(self, split)
+        chosen = torch.arange(source.size) if rows is None else rows
+        batch = max(1, min(EVAL_BATCH, IN_FLIGHT_BYTES // max(bytes_of_one(source), 1)))
+        if not isinstance(source, TensorSource):
+            batch = min(batch, 4 * self.batch_size)  # items may grow when they are decoded or padded
+        for i, part in enumerate(chosen.split(batch)):
+            got = source.take(part, i)
+            if device.type != "cpu":
+                got = tree_map(lambda leaf: leaf.to(device, non_blocking=True), got)
+            yield self.unpack(got)
+
+    def targets(self, split: str, most: int | None = None) -> Tensor:
+        """The targets of a split, concatenated on the CPU; the first `most` of them where that is given."""
+        source: Source = getattr(self, split)
+        rows = torch.arange(source.size if most is None else min(most, source.size))
+        return torch.cat([target.cpu() for _, target in self.sweep(split, torch.device("cpu"), rows)])
+
+
+def bytes_of_one(source: Source) -> int:
+    if not source.size:
+        return 0
+    one = source.take(torch.zeros(1, dtype=torch.long), 0)
+    return sum(leaf.element_size() * leaf.numel() for leaf in leaves(one))
+
+
+def open_data(problem: Problem, seed: int = 0) -> Data:
+    """The problem's splits; what is missing is carved off train by the written rule, the same for the same seed."""
+    unpack = problem.unpack or pair
+    train, loader, notes = _source("train", problem.train, problem)
+    valid, _, _ = _source("valid", problem.valid, problem) if problem.valid is not None else (None, {}, [])
+    audit, _, _ = _source("audit", problem.audit, problem) if problem.audit is not None else (None, {}, [])
+    own_batch = loader.pop("batch_size", None)
+    if loader.get("sampler") is not None and (valid is None or audit is None):
+        raise UsageError("a custom sampler or batch sampler cannot be split; give valid and audit yourself, or a plain DataLoader")
+    groups = problem.origin.train_groups
+    if valid is None or audit is None:
+        split = split_rows(
+            train.size,
+            n_valid=None if valid is None else valid.size,
+            n_audit=None if audit is None else audit.size,
+            seed=seed,
+            labels=_labels(train, unpack, problem),
+            groups=_groups(train) if groups is None else groups,
+        )
+        notes += split.notes
+        whole, given = train, valid
+        train = rows_of(whole, torch.from_numpy(split.train))
+        if valid is None:
+            valid = rows_of(whole, torch.from_numpy(split.valid))
+        if audit is None:
+            from_valid = given is not None and split.audit_from_valid
+            audit = rows_of(given if from_valid and given is not None else whole, torch.from_numpy(split.audit))
+            if from_valid and given is not None:
+                valid = rows_of(given, torch.from_numpy(split.valid))
+    assert valid is not None and audit is not None
+    for name, part in (("valid", valid), ("audit", audit)):
+        if part.size < 2:
+            raise RefusedError(f"{name} has {part.size} examples; at least 2 are needed, better hundreds")
+    batch_size = problem.batch_size or own_batch or default_batch_size(train.size)
+    if problem.batch_size and problem.batch_size > train.size:
+        raise UsageError(f"batch_size {problem.batch_size} is larger than the {train.size} training examples; give at most {train.size}")
+    if train.size // batch_size < problem.accumulate and not loader.get("sampler"):
+        raise UsageError(f"accumulate {problem.accumulate} x batch_size {batch_size} is more than the {train.size} training examples")
+    order = {**loader, "shuffle": loader.get("shuffle", True) and problem.shuffle}
+    units = _units(problem.origin.valid_groups, valid), _units(problem.origin.audit_groups, audit)
+    return Data(train, valid, audit, batch_size, order, unpack, tuple(notes), *units)
+
+
+def default_batch_size(rows: int) -> int:
+    """About a hundredth of the rows as a power of two, from 32 to 256: some 100 steps an epoch, gradient noise still useful."""
+    size = 32
+    while size < 256 and size * 100 < rows:
+        size *= 2
+    return size
+
+
+def default_epochs(rows: int, batch_size: int, kind: str) -> float:
+    """The length when none is given, from rows and model kind, never from time.
+
+    MLPs on tables converge in a few thousand updates; convolutional and recurrent models cost more a step and see augmented or
+    longer inputs, so they are given fewer updates. Never fewer than 5 passes nor more than 100.
+    """
+    updates = {"mlp": 4_000, "cnn": 2_000, "recurrent": 2_000, "transformer": 3_000}.get(kind, 2_000)
+    return float(min(max(round(updates * batch_size / rows), 5), 100))
+
+
+def _source(name: str, given: Any, problem: Problem) -> tuple[Source, dict[str, Any], list[str]]:
+    if isinstance(given, DataLoader):
+        source, keep, notes = from_loader(given)
+        return _precise(source, problem), keep, notes if name == "train" else []
+    if isinstance(given, tuple | list | dict) and not hasattr(given, "__getitems__"):
+        tree = _tensors(name, given)
+        source = TensorSource(tree)
+        if source.size == 0:
+            raise RefusedError(f"{name} is empty; at least a few dozen examples are needed")
+        return _precise(source, problem), {}, []
+    if isinstance(given, TensorDataset):
+        return _precise(TensorSource(tuple(given.tensors)), problem), {}, []
+    if isinstance(given, torch.utils.data.IterableDataset):
+        raise UsageError(f"{name}: an IterableDataset cannot be read in another order; give a map-style Dataset")
+    if not hasattr(given, "__getitem__") or not hasattr(given, "__len__"):
+        raise UsageError(f"{name} must be (inputs, target) tensors, a Dataset or a DataLoader, got {type(given).__name__}")
+    if len(given) == 0:
+        raise RefusedError(f"{name} is empty; at least a few dozen examples are needed")
+    return DatasetSource(given), {}, []
+
+
+def _tensors(name: str, given: Any) -> Any:
+    """Nested tensors; numpy arrays are taken over, everything else is refused."""
+    if isinstance(given, torch.Tensor):
+        return given
+    if isinstance(given, np.ndarray):
+        return torch.from_numpy(given)
+    if isinstance(given, dict):
+        return {key: _tensors(name, value) for key, value in given.items()}
+    if isinstance(given, tuple | list):
+        return tuple(_tensors(name, value) for value in given)
+    raise UsageError(f"{name} must hold tensors or numpy arrays, got {type(given).__name__}; give (inputs, target), a Dataset or a DataLoader")
+
+
+def _precise(source: Source, problem: Problem) -> Source:
+    """float64 arrays are what numpy gives, not what a float32 model takes; converted once here, as every tutorial does by hand."""
+    if not isinstance(source, TensorSource):
+        return source
+    wanted = torch.float64 if problem.precision == "64" else torch.float32
+    return TensorSource(tree_map(lambda leaf: leaf.to(wanted) if leaf.is_floating_point() and leaf.dtype != wanted else leaf, source.tree))
+
+
+def _labels(source: Source, unpack: Callable[[Any], tuple[Any, Tensor]], problem: Problem) -> np.ndarray[Any, Any] | None:
+    """Class labels for stratifying: whole-number targets of one value an example with few distinct values; else None."""
+    if not isinstance(source, TensorSource) and source.size > LABELS_READ:
+        return None
+    targets = torch.cat([unpack(source.take(rows, 0))[1].reshape(len(rows), -1) for rows in torch.arange(source.size).split(EVAL_BATCH)])
+    if targets.shape[1] != 1 or problem.task in ("regression", "count"):
+        return None
+    values = targets[:, 0]
+    if values.is_floating_point() and not bool(((values == 0) | (values == 1)).all()):
+        return None
+    kinds, labels = values.unique(return_inverse=True)
+    return labels.numpy() if len(kinds) <= max(2, source.size // 20) else None  # finer labels than 20 rows each are no classes
+
+
+def _groups(source: Source) -> np.ndarray[Any, Any] | None:
+    """Ids of equal inputs, so that no duplicate row crosses a split; only where rows are at hand as tensors."""
+    if not isinstance(source, TensorSource) or not isinstance(source.tree, tuple) or len(source.tree) < 2:
+        return None
+    columns = [leaf.reshape(source.size, -1).numpy() for leaf in leaves(source.tree[0])]
+    if any(not column.shape[1] for column in columns):
+        return None
+    seen: dict[bytes, int] = {}
+    ids = np.empty(source.size, dtype=np.int64)
+    contiguous = [np.ascontiguousarray(column) for column in columns]
+    for row in range(source.size):
+        digest = hashlib.blake2b(digest_size=16)
+        for column in contiguous:
+            digest.update(column[row].data)
+        ids[row] = seen.setdefault(digest.digest(), len(seen))
+    return ids
+
+
+def _units(groups: Any, source: Source) -> np.ndarray[Any, Any] | None:
+    if groups is not None and len(groups) == source.size:
+        return np.asarray(groups)
+    ids = _groups(source)
+    return ids if ids is not None and len(np.unique(ids)) < source.size else None

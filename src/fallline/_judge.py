@@ -1,0 +1,138 @@
+"""Judge: from what a model gives to the user's metric, through the loss's link and the target's scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fallline import catalogue
+from fallline._errors import UsageError
+from fallline._problem import Problem, call
+from fallline._profile import Profile
+from fallline._recipe import Recipe
+from fallline.metrics import Metric, OwnMetric, for_task, metrics
+
+Link = Callable[[Tensor], Tensor]
+
+
+def link_of(recipe: Recipe) -> Link | None:
+    """What turns the trained model's output into what the plain loss's model would give; None: nothing to do."""
+    return None if recipe.loss.own else catalogue.loss(recipe.loss.name).link
+
+
+class Linked(nn.Module):
+    """The trained model behind its link and the target's scale: it gives predictions in the user's units."""
+
+    def __init__(self, model: nn.Module, link: Link | None, scale: tuple[float, float] | None) -> None:
+        super().__init__()
+        self.model = model
+        self.link = link
+        self.scale = scale
+
+    def forward(self, *inputs: Any, **keywords: Any) -> Tensor:
+        output = self.model(*inputs, **keywords)
+        return unscaled(output if self.link is None else self.link(output), self.scale)
+
+
+def handed_back(model: nn.Module, recipe: Recipe, problem: Problem) -> nn.Module:
+    """The module that the user gets: the model itself where it already speaks the user's units."""
+    link, scale = link_of(recipe), problem.origin.scale
+    return model if link is None and scale is None else Linked(model, link, scale)
+
+
+def unscaled(values: Tensor, scale: Any) -> Tensor:
+    """Standardised values in the user's units: a float pair, or a pair of lists for several targets."""
+    if scale is None:
+        return values
+    location, spread = (torch.as_tensor(part, dtype=values.dtype, device=values.device) for part in scale)
+    return values * spread + location
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The metric of one problem, applied to outputs of models trained with any loss."""
+
+    metric: Metric | OwnMetric
+    task: str
+    output_kind: str
+    scale: Any = None
+    ignore_index: int | None = None
+
+    @property
+    def sign(self) -> float:
+        """+1 where lower is better, -1 where higher is: sign * metric is to be minimised."""
+        return 1.0 if self.metric.direction == "min" else -1.0
+
+    def reads(self, outputs: Tensor, targets: Tensor, link: Link | None) -> tuple[Tensor, Tensor]:
+        """Outputs and targets of a split, on the CPU, as the metric reads them."""
+        predicted = unscaled(outputs if link is None else link(outputs), self.scale)
+        targets = unscaled(targets, self.scale) if self.scale is not None else targets
+        if isinstance(self.metric, OwnMetric):
+            return predicted, targets
+        return self._scores(predicted, targets)
+
+    def _scores(self, predicted: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Values, expected counts or probabilities: what a named metric reads. Float64, so that ties and sums are what they look like."""
+        predicted = predicted.double()
+        if self.task in ("regression", "count"):
+            return predicted, targets.double()
+        if self.task in ("binary", "multilabel"):
+            probability = predicted if self.output_kind == "probability" else predicted.sigmoid()
+            return probability, targets
+        probability = predicted.exp() if self.output_kind == "log-probability" else predicted
+        if self.output_kind == "real":
+            probability = predicted.softmax(dim=1)
+        if targets.ndim > 1:  # a sequence: positions become rows
+            probability, targets = probability.movedim(1, -1).reshape(-1, probability.shape[1]), targets.reshape(-1)
+        if self.ignore_index is not None:
+            kept = targets != self.ignore_index
+            probability, targets = probability[kept], targets[kept]
+        return probability, targets
+
+    def value(self, outputs: Tensor, targets: Tensor, link: Link | None) -> float:
+        """The metric of one split."""
+        return self.metric.value(*self.reads(outputs, targets, link))
+
+    def units(self, targets: Tensor, units: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
+        """Ids of the independent unit of each row that the metric reads: an example, or the group it belongs to."""
+        ids = np.arange(len(targets)) if units is None else units
+        if targets.ndim > 1 and self.task == "sequence" and isinstance(self.metric, Metric):
+            ids = np.repeat(ids, targets[0].numel())
+            if self.ignore_index is not None:
+                ids = ids[(targets.reshape(-1) != self.ignore_index).numpy()]
+        return ids
+
+
+def judge_of(problem: Problem, profile: Profile) -> Judge:
+    """The problem's metric, checked against its task; the task's usual metric when none was named."""
+    metric = problem.resolved_metric()
+    if metric is None:
+        metric = next(entry for entry in metrics().values() if profile.task in entry.default_for)
+    if isinstance(metric, Metric) and profile.task not in metric.tasks:
+        raise UsageError(
+            f"metric {metric.name} is for {', '.join(metric.tasks)}; the task here is {profile.task}. "
+            f"Metrics that fit: {', '.join(for_task(profile.task))}. If the task is wrong, say --task (or Problem(task=...))"
+        )
+    return Judge(metric, profile.task, profile.output_kind, problem.origin.scale, problem.ignore_index)
+
+
+def predict(model: nn.Module, sweep: Any) -> tuple[Tensor, Tensor]:
+    """All outputs and targets of a split, concatenated on the CPU: eval mode, no gradients, every module's own mode put back."""
+    modes = [(module, module.training) for module in model.modules()]
+    outputs, targets = [], []
+    try:
+        model.eval()
+        with torch.no_grad():
+            for inputs, target in sweep:
+                output = call(model, inputs)
+                outputs.append((output if output.dtype == torch.float64 else output.float()).cpu())
+                targets.append(target.cpu())
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    return torch.cat(outputs), torch.cat(targets)

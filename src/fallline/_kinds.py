@@ -1,0 +1,41 @@
+"""Kinds of parameters and layers, read off a module: what decay, Muon and the profile need to tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import nn
+
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+
+def parameter_kinds(model: nn.Module) -> dict[str, str]:
+    """Name of each parameter -> "matrix", "convolution", "embedding" or "vector" (biases, norms, scalars)."""
+    kinds: dict[str, str] = {}
+    for path, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+                kind = "embedding"
+            elif isinstance(module, NORMS) or parameter.ndim < 2:
+                kind = "vector"
+            else:
+                kind = "matrix" if parameter.ndim == 2 else "convolution"
+            kinds[f"{path}.{name}" if path else name] = kind
+    return kinds
+
+
+def normalisation(modules: Iterable[nn.Module]) -> tuple[str, ...]:
+    """The kinds of normalisation layers that occur: "batch", "instance", "layer", "group", "rms"."""
+    found = set()
+    for module in modules:
+        if isinstance(module, nn.modules.instancenorm._InstanceNorm):
+            found.add("instance")
+        elif isinstance(module, nn.modules.batchnorm._NormBase):
+            found.add("batch")
+        elif isinstance(module, nn.LayerNorm):
+            found.add("layer")
+        elif isinstance(module, nn.GroupNorm):
+            found.add("group")
+        elif isinstance(module, nn.RMSNorm):
+            found.add("rms")
+    return tuple(sorted(found))

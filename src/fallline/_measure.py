@@ -1,0 +1,286 @@
+"""Measuring a problem into its Profile: task from targets and outputs, target facts, parameters, time, memory."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from fallline._batches import TensorSource, leaves
+from fallline._data import Data
+from fallline._errors import FalllineError, RefusedError, UsageError
+from fallline._kinds import normalisation, parameter_kinds
+from fallline._problem import Problem, call
+from fallline._profile import Profile
+
+PROBE_ROWS = 256  # enough to see the kind of outputs, small enough for any model's first forward pass
+TARGET_ROWS = 200_000  # targets read for the facts about them: a second at most for tensors
+NEIGHBOURS_FROM = 2_000  # rows of the nearest-neighbour estimate of label noise: 4 million distances, some 50 ms
+TIMED_STEPS = 8  # the median of 8 steps after 2 of warm-up
+
+
+def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0) -> Profile:
+    """The profile of a problem.
+
+    Raises:
+        RefusedError: the model or the data cannot be trained on as they are, with what to change.
+    """
+    model = problem.new_model(seed).to(device)
+    if not any(True for _ in model.parameters()):
+        raise RefusedError("the model has no parameters, so there is nothing to train; check that layers are assigned to self")
+    inputs, outputs, target = _probe(model, problem, data, device)
+    targets = data.targets("train", TARGET_ROWS)
+    task = problem.task or infer_task(outputs, targets)
+    kind = output_kind(outputs, task)
+    facts = _fit(task, outputs, target, targets, problem)
+    step_s, flops, memory = _cost(model, problem, data, device)
+    eval_s = _eval_time(model, data, device)
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if not trainable:
+        raise RefusedError("the model has no trainable parameters; check requires_grad")
+    updates = max(data.train.size // data.batch_size, 1)
+    return Profile(
+        task=task,
+        rows=data.train.size,
+        valid_rows=data.valid.size,
+        audit_rows=data.audit.size,
+        batch_size=data.batch_size,
+        batches_per_epoch=updates,
+        passes=float(problem.epochs or 0),
+        output_kind=kind,
+        output_shape=tuple(outputs.shape[1:]),
+        target_shape=tuple(target.shape[1:]),
+        target_scaled=problem.origin.scale is not None,
+        label_noise=_label_noise(data, task),
+        step_s=step_s,
+        eval_s=eval_s,
+        flops_per_step=flops,
+        memory=memory,
+        **facts,
+        **_target_facts(targets, task, problem),
+        **_parameter_facts(model),
+    )
+
+
+def infer_task(outputs: Tensor, targets: Tensor) -> str:
+    """The task that outputs (N, ...) and targets (N, ...) speak of; `Problem(task=...)` overrides it."""
+    zero_one = bool(((targets == 0) | (targets == 1)).all())
+    same = outputs.shape[1:] == targets.shape[1:] or outputs[0].numel() == targets[0].numel()
+    if targets.is_floating_point() and not (same and zero_one):
+        return "regression"
+    if same and zero_one:
+        return "binary" if targets[0].numel() == 1 else "multilabel"
+    if same:
+        return "count" if bool((targets >= 0).all()) else "regression"
+    if outputs.ndim == targets.ndim + 1 and outputs.ndim == 2:
+        return "multiclass"
+    if outputs.ndim == targets.ndim + 1 and outputs.shape[2:] == targets.shape[1:]:
+        return "sequence"
+    return "regression"
+
+
+def output_kind(outputs: Tensor, task: str) -> str:
+    """"probability", "log-probability" or "real", read off the model's first outputs."""
+    values = outputs.double()
+    if task in ("multiclass", "sequence") and values.shape[1] > 1:
+        total = values.logsumexp(dim=1)
+        return "log-probability" if bool((total.abs() < 1e-4).all()) else "real"
+    if task in ("binary", "multilabel") and bool(((values >= 0) & (values <= 1)).all()):
+        return "probability"  # an untrained linear head gives both signs on a few hundred examples
+    return "real"
+
+
+def _probe(model: nn.Module, problem: Problem, data: Data, device: torch.device) -> tuple[Any, Tensor, Tensor]:
+    """Outputs for the first training examples, in eval mode; refuses a model that fails or gives NaN."""
+    rows = torch.arange(min(PROBE_ROWS, data.train.size))
+    model.eval()
+    inputs, target = next(iter(data.sweep("train", device, rows)))
+    if not isinstance(target, Tensor):
+        raise UsageError(f"the target must be a tensor, got {type(target).__name__}; give Problem(unpack=...)")
+    for leaf in leaves(inputs):
+        if leaf.is_floating_point() and not bool(torch.isfinite(leaf).all()):
+            raise RefusedError("the inputs hold NaN or inf; fill or drop such values before training")
+    if target.is_floating_point() and not bool(torch.isfinite(target).all()):
+        raise RefusedError("the target holds NaN or inf; drop those examples before training")
+    try:
+        with torch.no_grad():
+            outputs = call(model, inputs)
+    except FalllineError:
+        raise
+    except Exception as error:  # whatever the user's model raises
+        shapes = ", ".join(f"{tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}" for leaf in leaves(inputs))
+        raise RefusedError(f"the model raised {type(error).__name__} on a batch with inputs of shape {shapes}: {error}") from error
+    if not isinstance(outputs, Tensor):
+        raise RefusedError(f"the model must return one tensor, got {type(outputs).__name__}; wrap it so that forward returns the prediction")
+    if outputs.ndim == 0 or len(outputs) != len(target):
+        raise RefusedError(f"the model gives outputs of shape {tuple(outputs.shape)} for {len(target)} targets; the first dimension must agree")
+    if not bool(torch.isfinite(outputs).all()):
+        share = float((~torch.isfinite(outputs)).double().mean())
+        raise RefusedError(f"the untrained model gives NaN or inf ({share:.0%} of its outputs); check inputs for scale and the initial weights")
+    return inputs, outputs.float().cpu(), target.cpu()
+
+
+def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: Problem) -> dict[str, Any]:
+    """Width and classes; refuses outputs and targets whose shapes do not fit."""
+    got, wanted = tuple(outputs.shape[1:]), tuple(target.shape[1:])
+    if task in ("multiclass", "sequence"):
+        if targets.is_floating_point():
+            raise RefusedError(f"the targets of a {task} task are whole numbers (class indices), got {targets.dtype}; use target.long()")
+        if outputs.ndim < 2 or outputs.shape[2:] != target.shape[1:]:
+            example = "(N, classes) against (N,)" if task == "multiclass" else "(N, classes, T) against (N, T)"
+            raise RefusedError(f"{task} needs outputs and targets shaped {example}, got (N, {got}) against (N, {wanted})".replace(", ()", ""))
+        kept = targets[targets != problem.ignore_index] if problem.ignore_index is not None else targets
+        if kept.numel() and int(kept.min()) < 0:
+            raise RefusedError(f"class indices must be zero or more, got {int(kept.min())}; set ignore_index if it marks positions to pass over")
+        classes = int(outputs.shape[1])
+        if kept.numel() and int(kept.max()) >= classes:
+            raise RefusedError(f"the model has {classes} outputs but the targets hold class {int(kept.max())}; give it {int(kept.max()) + 1} outputs")
+        return {"width": 1.0, "classes": classes}
+    width = outputs[0].numel() / max(target[0].numel(), 1)
+    trailing_one = got != wanted and width == 1
+    own_loss = problem.loss is not None
+    if trailing_one and not own_loss:
+        fix = "target.unsqueeze(1)" if len(got) > len(wanted) else "output.squeeze(1)"
+        raise RefusedError(
+            f"outputs have shape {('N', *got)} and targets {('N', *wanted)}; torch would broadcast them to N x N and train wrongly. "
+            f"Make them equal, for instance with {fix}".replace("'", "").replace("(N,)", "(N)")
+        )
+    if width not in (1.0, 2.0) and not own_loss:
+        raise RefusedError(f"outputs have shape (N, {got}) and targets (N, {wanted}); a {task} task needs one output per target")
+    return {"width": width, "classes": 2 if task == "binary" else 0}
+
+
+def _target_facts(targets: Tensor, task: str, problem: Problem) -> dict[str, Any]:
+    if task in ("multiclass", "sequence"):
+        flat = targets.reshape(-1)
+        kept = flat[flat != problem.ignore_index] if problem.ignore_index is not None else flat
+        counts = tuple(int(count) for count in torch.bincount(kept[kept >= 0]))
+        if sum(count > 0 for count in counts) < 2:
+            raise RefusedError("all training targets are of one class, so there is nothing to tell apart; check the target")
+        return {"class_counts": counts, "integers": True}
+    values = targets.double()
+    if task == "multilabel":
+        return {"class_counts": tuple(int(count) for count in values.sum(dim=0).reshape(-1)), "integers": True}
+    flat = values.reshape(-1)
+    if task == "binary":
+        positives = int((flat > 0.5).sum())
+        if positives in (0, len(flat)):
+            raise RefusedError("all training targets are of one class, so there is nothing to tell apart; check the target")
+        return {"class_counts": (len(flat) - positives, positives), "integers": True}
+    if float(flat.std()) == 0.0:
+        raise RefusedError(f"the target is constant ({float(flat[0]):g}), so there is nothing to learn; check the target")
+    median = flat.median()
+    mad = float(1.4826 * (flat - median).abs().median())  # 1.4826: equals the standard deviation for a normal target
+    spread, mean = float(flat.std()), float(flat.mean())
+    standard = (flat - mean) / spread
+    scale = mad if mad > 0 else spread  # more than half of the targets are equal
+    return {
+        "target_mad": scale,
+        "target_skew": float(standard.pow(3).mean()),
+        "excess_kurtosis": float(standard.pow(4).mean() - 3),
+        "outlier_share": float(((flat - median).abs() > 5 * scale).double().mean()),
+        "zero_share": float((flat == 0).double().mean()),
+        "negative_share": float((flat < 0).double().mean()),
+        "integers": bool((flat == flat.round()).all()),
+        "dispersion": spread**2 / mean if mean > 0 else 1.0,
+    }
+
+
+def _parameter_facts(model: nn.Module) -> dict[str, Any]:
+    sizes = {"matrix": 0, "convolution": 0, "embedding": 0, "vector": 0}
+    kinds = parameter_kinds(model)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            sizes[kinds[name]] += parameter.numel()
+    modules = list(model.modules())
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "matrices": sizes["matrix"],
+        "convolutions": sizes["convolution"],
+        "embeddings": sizes["embedding"],
+        "vectors": sizes["vector"],
+        "normalisation": normalisation(modules),
+        "recurrent": any(isinstance(m, nn.RNNBase | nn.RNNCellBase) for m in modules),
+        "attention": any(isinstance(m, nn.MultiheadAttention) or "attention" in type(m).__name__.lower() for m in modules),
+        "dropout": any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in modules),
+    }
+
+
+def _cost(model: nn.Module, problem: Problem, data: Data, device: torch.device) -> tuple[float, float, int]:
+    """Seconds, floating-point operations and bytes of one training step, on a model that is thrown away afterwards."""
+    model.train()
+    batches = data.batches(0, device)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, lr=0.0, weight_decay=0.0, foreach=True)
+    held = 0
+
+    def hold(_: nn.Module, __: Any, output: Any) -> None:
+        nonlocal held
+        held += sum(leaf.numel() * leaf.element_size() for leaf in leaves(output))
+
+    def step(k: int) -> None:
+        inputs, target = batches(k)
+        output = call(model, inputs)
+        output.float().pow(2).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    hooks = [module.register_forward_hook(hold) for module in model.modules() if not list(module.children())]
+    with FlopCounterMode(display=False) as counter:
+        step(0)
+    for hook in hooks:
+        hook.remove()
+    step(1 % batches.per_epoch)
+    times = []
+    for k in range(TIMED_STEPS):
+        began = time.perf_counter()
+        step(k)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    # weights, gradients and two moments; what the forward pass keeps is held once more while gradients flow back
+    memory = 4 * weights + 2 * held
+    return float(np.median(times)) * problem.accumulate, float(counter.get_total_flops()) * problem.accumulate, int(memory)
+
+
+def _eval_time(model: nn.Module, data: Data, device: torch.device) -> float:
+    """Seconds of one evaluation pass over valid, from one large batch."""
+    model.eval()
+    began, seen = time.perf_counter(), 0
+    with torch.no_grad():
+        for inputs, target in data.sweep("valid", device):
+            call(model, inputs)
+            seen += len(target)
+            if time.perf_counter() - began > 0.2:  # enough to extrapolate from
+                break
+    return (time.perf_counter() - began) * data.valid.size / max(seen, 1)
+
+
+def _label_noise(data: Data, task: str) -> float | None:
+    """What the nearest neighbour does not explain: an upper bound on label noise; None where inputs are no plain tensors.
+
+    Classes: the share of examples whose nearest neighbour has another label. Values: half the mean squared difference to the
+    neighbour's target over the variance (the first-neighbour noise estimate of Devroye et al., 2013, arXiv:1307.0447, is of this kind).
+    """
+    if not isinstance(data.train, TensorSource) or task in ("sequence", "multilabel"):
+        return None
+    rows = torch.arange(data.train.size)[:: max(data.train.size // NEIGHBOURS_FROM, 1)][:NEIGHBOURS_FROM]
+    inputs, target = data.unpack(data.train.take(rows, 0))
+    columns = [leaf.reshape(len(rows), -1).float() for leaf in leaves(inputs)]
+    if not columns or target[0].numel() != 1:
+        return None
+    features = torch.cat(columns, dim=1)
+    features = (features - features.mean(0)) / features.std(0).clamp_min(1e-6)
+    distance = torch.cdist(features, features)
+    distance.fill_diagonal_(float("inf"))
+    neighbour = target.reshape(-1)[distance.argmin(dim=1)]
+    mine = target.reshape(-1)
+    if task in ("binary", "multiclass"):
+        return float((neighbour != mine).double().mean())
+    return float(min(0.5 * (neighbour.double() - mine.double()).pow(2).mean() / mine.double().var().clamp_min(1e-12), 1.0))

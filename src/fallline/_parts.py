@@ -1,0 +1,161 @@
+"""Parts: a recipe made into plain torch objects for one model: loss, optimizer, scheduler, clip."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+
+from fallline import catalogue
+from fallline._errors import UsageError
+from fallline._kinds import parameter_kinds
+from fallline._problem import Problem
+from fallline._recipe import Recipe
+from fallline.catalogue.schedules import warmed
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Plain torch objects: `loss(output, target)`, `optimizer`, `scheduler` (stepped after every update), `clip(parameters)` or None."""
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    optimizer: torch.optim.Optimizer
+    scheduler: LRScheduler | ReduceLROnPlateau | None
+    clip: Callable[[Sequence[Tensor]], object] | None
+
+
+def build(recipe: Recipe, model: nn.Module, problem: Problem | None = None) -> Parts:
+    """The parts of `recipe` for `model`; parts named `own` are taken from `problem`."""
+    optimizer = build_optimizer(recipe, model, problem)
+    return Parts(build_loss(recipe, problem), optimizer, build_scheduler(recipe, optimizer, problem), build_clip(recipe, problem))
+
+
+def build_loss(recipe: Recipe, problem: Problem | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+    if recipe.loss.own:
+        return _own(problem, "loss")  # type: ignore[no-any-return]  # checked to be callable by Problem
+    return catalogue.loss(recipe.loss.name).build(recipe.loss.settings)
+
+
+def build_clip(recipe: Recipe, problem: Problem | None = None) -> Callable[[Sequence[Tensor]], object] | None:
+    if not recipe.clip.own:
+        return catalogue.clip(recipe.clip.name).build(recipe.clip.settings)
+    clip = _own(problem, "clip")
+    return clip if callable(clip) else partial(torch.nn.utils.clip_grad_norm_, max_norm=float(clip))
+
+
+def build_optimizer(recipe: Recipe, model: nn.Module, problem: Problem | None = None) -> torch.optim.Optimizer:
+    if not recipe.optimizer.own:
+        entry = catalogue.optimizer(recipe.optimizer.name)
+        settings = {**entry.defaults(), **recipe.optimizer.settings}
+        return entry.build(parameter_groups(model, recipe.decay_on, apart=entry.matrices), settings)
+    own = _own(problem, "optimizer")
+    if isinstance(own, torch.optim.Optimizer):
+        assert problem is not None
+        return _rebuilt(own, problem.model, model)
+    optimizer = own(model)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise UsageError(f"optimizer(model) must return a torch Optimizer, got {type(optimizer).__name__}")
+    return optimizer
+
+
+def build_scheduler(recipe: Recipe, optimizer: torch.optim.Optimizer, problem: Problem | None = None) -> LRScheduler | ReduceLROnPlateau | None:
+    """The schedule as torch's own scheduler, one step an update; the user's is stepped in the user's unit."""
+    if recipe.schedule.own:
+        own = _own(problem, "scheduler")
+        assert problem is not None
+        return _copied_scheduler(own, problem.optimizer, optimizer) if hasattr(own, "optimizer") else own(optimizer)  # type: ignore[no-any-return]
+    entry = catalogue.schedule(recipe.schedule.name)
+    if entry.reads_metric:
+        known = inspect.signature(ReduceLROnPlateau).parameters
+        return ReduceLROnPlateau(optimizer, **{name: value for name, value in recipe.schedule.settings.items() if name in known})  # type: ignore[arg-type]
+    curve = lr_curve(recipe)
+    return None if curve is None else LambdaLR(optimizer, _Held(curve, recipe.end))
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A curve that keeps its last value after the end, where a scheduler is stepped once more than there are updates."""
+
+    curve: Callable[[int], float]
+    end: int
+
+    def __call__(self, step: int) -> float:
+        return self.curve(min(step, max(self.end - 1, 0)))
+
+
+def lr_curve(recipe: Recipe) -> Callable[[int], float] | None:
+    """step -> what multiplies the peak lr, apart from a reaction to the metric; None where it is 1 throughout."""
+    entry = catalogue.schedule(recipe.schedule.name)
+    settings = {**entry.defaults(), **recipe.schedule.settings}
+    warmup = float(settings.get("warmup") or 0.0)  # type: ignore[arg-type]  # a number by its declaration
+    change, cooldown, length, shape = recipe.lr_change, recipe.cooldown, recipe.steps, entry.factor
+
+    def scheduled(step: int) -> float:
+        ramp, left_step, left_length = warmed(step, length, warmup)
+        factor = ramp * shape(left_step, left_length, settings)
+        return factor * change.factor if change is not None and step >= change.at else factor
+
+    if cooldown is not None:
+        held = scheduled(max(cooldown.at - 1, 0))
+        return lambda step: scheduled(step) if step < cooldown.at else held * (1.0 - (step - cooldown.at) / cooldown.steps)
+    if recipe.schedule.name == "constant" and not warmup and change is None:
+        return None
+    return scheduled
+
+
+def parameter_groups(model: nn.Module, decay_on: str, *, apart: bool = False) -> list[dict[str, Any]]:
+    """Trainable parameters as groups {"params", "decay", "kind"}.
+
+    With `decay_on="all"` decay acts on everything, as torch does when it is given `model.parameters()`; with "matrices" biases, norms
+    and embeddings are kept off it. `apart` splits matrices from the rest in any case.
+    """
+    kinds = parameter_kinds(model)
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    everything = decay_on == "all"
+    if everything and not apart:
+        return [{"params": [parameter for _, parameter in named], "decay": True, "kind": "other"}]
+    matrices = [parameter for name, parameter in named if kinds[name] in ("matrix", "convolution")]
+    others = [parameter for name, parameter in named if kinds[name] not in ("matrix", "convolution")]
+    groups = [{"params": matrices, "decay": True, "kind": "matrix"}, {"params": others, "decay": everything, "kind": "other"}]
+    return [group for group in groups if group["params"]]
+
+
+def _own(problem: Problem | None, name: str) -> Any:
+    value = None if problem is None else getattr(problem, name)
+    if value is None:
+        raise UsageError(f"the recipe's {name} is the user's own, but the problem has no {name}; give the problem that it was made for")
+    return value
+
+
+def _rebuilt(own: torch.optim.Optimizer, old: nn.Module, new: nn.Module) -> torch.optim.Optimizer:
+    """The user's optimizer object over a copy of the model: same class, same groups, same options, fresh state."""
+    names = {id(parameter): name for name, parameter in old.named_parameters()}
+    fresh = dict(new.named_parameters())
+    groups = []
+    for group in own.param_groups:
+        # parameters that the model does not have stay as they are: the set-up may be wrong, and is kept as it is
+        mapped = [fresh[names[id(p)]] if id(p) in names else p for p in group["params"]]
+        groups.append({**{key: value for key, value in group.items() if key != "param_names"}, "params": mapped})
+    known = inspect.signature(type(own)).parameters
+    try:
+        return type(own)(groups, **{key: value for key, value in own.defaults.items() if key in known})  # type: ignore[call-arg]
+    except TypeError as error:
+        raise UsageError(
+            f"cannot make a second {type(own).__name__} for a copy of the model ({error}); give a function: optimizer=lambda model: ..."
+        ) from error
+
+
+def _copied_scheduler(own: Any, old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> Any:
+    """The user's scheduler object on another optimizer, from its first step."""
+    copied = copy.deepcopy(own, {id(old): new})
+    for scheduler in (copied, *getattr(copied, "_schedulers", ())):
+        # The count only serves torch's warning about call order, which looks for a wrapper that the new optimizer does not have.
+        scheduler._step_count = max(getattr(scheduler, "_step_count", 1), 2)
+    return copied

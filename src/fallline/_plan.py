@@ -1,0 +1,175 @@
+"""Plan: what a race will do, in steps, decided and printed before it runs. The same plan, seed, machine and torch give the same verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fallline._budget import spoken
+from fallline._errors import UsageError
+from fallline._prior import Candidate
+from fallline._profile import Profile
+from fallline._recipe import Recipe
+
+DEFAULT_PRICE = 3.5
+SHORTEST = 100  # updates; below that no setting of an optimizer shows
+LOOKS = 20  # looks at valid during a training: every 5 % of the length, as often as plateau schedules read the metric
+EVAL_SHARE = 0.05  # of a training's passes may go into looks, so that races keep to 8 % with their rungs and ends
+BIG_STEP_FLOPS = 4e8  # from here on a step gains from a second thread; below it loses (measured, docs/architecture.md)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many candidates a price buys, and how far they go."""
+
+    price: float
+    recipes: int  # from the portfolio, with the first loss
+    second_losses: int  # more losses for the portfolio's first
+    finish: int  # of the candidates that are trained in full
+    baseline_finishes: bool
+    middle_keep: int = 0  # how many go on to a second rung at 30 %; 0: no second rung
+    child: bool = False  # the leader at rung one also goes on with a third of its lr
+    seeds: int = 1  # seeds of the finalists and the baseline
+    rounds: int = 0  # rounds of draws around the incumbents
+    draws: int = 4  # candidates a round, one of them finished
+
+
+SHAPES = (
+    Shape(1.0, recipes=1, second_losses=0, finish=1, baseline_finishes=False),
+    Shape(2.0, recipes=2, second_losses=1, finish=1, baseline_finishes=True),
+    Shape(3.5, recipes=4, second_losses=1, finish=2, baseline_finishes=True),
+    Shape(8.0, recipes=8, second_losses=2, finish=2, baseline_finishes=True, middle_keep=4, child=True, seeds=2),
+    Shape(20.0, recipes=8, second_losses=3, finish=4, baseline_finishes=True, middle_keep=6, child=True, seeds=3, rounds=4),
+)
+
+
+def shape_for(price: float) -> Shape:
+    """The largest plan that a price buys; above 20 each further 1.4 trainings buy one more round of draws.
+
+    Raises:
+        UsageError: less than one plain training.
+    """
+    if not price >= 1:
+        raise UsageError(f"price must be at least 1 (one plain training), got {price:g}; the plans are {', '.join(f'{s.price:g}' for s in SHAPES)}")
+    shape = max((shape for shape in SHAPES if shape.price <= price), key=lambda shape: shape.price)
+    if price > SHAPES[-1].price:
+        extra = int((price - SHAPES[-1].price) / 1.4)  # a round: four candidates to a tenth, one of them to the end, and its looks
+        shape = replace(shape, price=price, rounds=shape.rounds + extra)
+    return shape
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A race before it is run. All decisions that do not depend on results are here."""
+
+    shape: Shape
+    length: int  # updates of one full training
+    rungs: tuple[int, ...]
+    baseline: Recipe
+    candidates: tuple[Candidate, ...]
+    seed: int
+    look_rows: int  # examples of valid looked at during training; all of them at the end
+    resamples: int
+    threads: int
+    engine: str = "sequential"
+    lanes: int = 1
+    shadow_decay: float | None = None  # rungs judge averaged weights: the data are passed less than three times
+    estimate: Mapping[str, float] = field(default_factory=dict)  # work, seconds, memory_bytes
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain JSON, the shape of plan.json."""
+        data = {key: value for key, value in vars(self).items() if key not in ("baseline", "candidates", "shape")}
+        return {
+            "schema": 1, "price": self.shape.price, "shape": asdict(self.shape), **data,
+            "rungs": list(self.rungs), "notes": list(self.notes), "estimate": dict(self.estimate), "baseline": self.baseline.to_dict(),
+            "candidates": [{**vars(candidate), "recipe": candidate.recipe.to_dict()} for candidate in self.candidates],
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """The plan in `data`, as `to_dict` wrote it."""
+        try:
+            entered = [Candidate(**{**row, "recipe": Recipe.from_dict(row["recipe"])}) for row in data["candidates"]]
+            names = {f for f in cls.__dataclass_fields__ if f not in ("shape", "baseline", "candidates", "rungs", "notes")}
+            return cls(
+                shape=Shape(**data["shape"]), baseline=Recipe.from_dict(data["baseline"]), candidates=tuple(entered),
+                rungs=tuple(data["rungs"]), notes=tuple(data["notes"]), **{name: data[name] for name in names},
+            )  # fmt: skip
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"this is no plan of fallline ({error}); a plan is written by `fallline choose --dry-run` into plan.json") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """The plan in a plan.json."""
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"cannot read the plan {path}: {error}") from error
+
+    def lines(self) -> list[str]:
+        """The plan in words, a line each."""
+        shape, tenth = self.shape, self.rungs[0] / self.length
+        work, wall = self.estimate.get("work", 0.0), self.estimate.get("seconds", 0.0)
+        said = [
+            f"plan {shape.price:g}: {len(self.candidates)} candidate{'s' if len(self.candidates) != 1 else ''}, "
+            f"about {work:.1f} plain trainings of {self.length} steps, about {spoken(wall)}",
+        ]
+        if shape.baseline_finishes:
+            said.append(f"all run to step {self.rungs[0]} ({tenth:.0%}); the best {shape.finish} and the baseline run to the end")
+        else:
+            said.append(f"the candidate runs to the end, the baseline to step {self.rungs[0]} ({tenth:.0%}), where the two are compared")
+        if shape.middle_keep:
+            said.append(f"{shape.middle_keep} go on to step {self.rungs[1]}, the leader also with a third of its lr; finalists run {shape.seeds} seeds")
+        if shape.rounds:
+            said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")
+        said += self.notes
+        return said
+
+
+def rungs_for(length: int, steps_per_epoch: int, shape: Shape) -> tuple[int, ...]:
+    """Rung one is a tenth of the length, raised to min(300 steps, two passes) but never above a fifth; rung two at 30 %."""
+    first = max(round(0.1 * length), min(300, 2 * steps_per_epoch))
+    first = max(min(first, round(0.2 * length)), 1)
+    return (first, max(round(0.3 * length), first + 1)) if shape.middle_keep else (first,)
+
+
+def expected_work(shape: Shape, length: int, rungs: tuple[int, ...], entered: int, passes: float = 1.0) -> float:
+    """Plain trainings that a plan takes, looks not counted: the baseline and its second seed at rung one are in it.
+
+    `passes` is the mean number of forward-backward passes a candidate's step takes.
+    """
+    first = rungs[0] / length
+    work = entered * first * passes + first  # the second seed of the baseline, to rung one
+    middle = rungs[1] / length if shape.middle_keep else first
+    kept = min(shape.middle_keep, entered) + (1 if shape.child else 0) if shape.middle_keep else 0
+    work += kept * (middle - first) * passes
+    work += min(shape.finish, entered) * (1 - middle) * passes
+    work += 1.0 if shape.baseline_finishes else first
+    work += (shape.seeds - 1) * (min(2, shape.finish) * passes + 1 - (first if shape.seeds > 1 else 0))
+    work += shape.rounds * (shape.draws * first + (1 - first)) * passes
+    return work
+
+
+def look_rows_for(length: int, batch_size: int, valid_rows: int) -> int:
+    """Examples of valid a look reads: looks together cost at most EVAL_SHARE of the training's passes (a step is three forward passes).
+
+    Decided by counts, not by time, so that the same seed gives the same race on a busy machine.
+    """
+    affordable = int(EVAL_SHARE * 3 * length * batch_size / LOOKS)
+    return max(min(valid_rows, affordable), min(valid_rows, 256))  # fewer than 256 examples rank by chance
+
+
+def resamples_for(audit_rows: int) -> int:
+    """Between 200 and 1,000 resamples, fewer where each is dear."""
+    return int(min(max(2e7 / max(audit_rows, 1), 200), 1000))
+
+
+def threads_for(profile: Profile, available: int) -> int:
+    """One thread for small steps, all for large ones; decided by arithmetic, so that floating-point sums do not depend on the clock."""
+    return available if profile.flops_per_step >= BIG_STEP_FLOPS else 1

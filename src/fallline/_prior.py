@@ -1,0 +1,223 @@
+"""Prior: from a profile to an ordered portfolio of candidates, each with its reason. The portfolio is data, in portfolio.toml."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from fallline import catalogue
+from fallline._constraints import Constraints
+from fallline._errors import UsageError
+from fallline._judge import Judge
+from fallline._problem import Problem
+from fallline._profile import Profile
+from fallline._recipe import OWN, Average, Frame, LrChange, Part, Recipe
+from fallline.catalogue import Hyperparameter, Value
+
+MANY_PASSES = 3.0  # from three passes over the data on, the best checkpoint is handed back; below, the last
+LR_CHILD = 1 / 3  # short races choose lr 0.4 to 1.2 decades too high; a third is half a decade
+AVERAGE_FLOOR = 0.9  # a window of ten steps, however short the training
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe entered in a race, with the reason it is tried."""
+
+    name: str
+    recipe: Recipe
+    reason: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class RankedLoss:
+    """A loss that can be a candidate here, with how strongly profile and metric speak for it."""
+
+    name: str
+    score: float
+    why: str
+
+
+@cache
+def _portfolio() -> Mapping[str, Any]:
+    return tomllib.loads(files("fallline").joinpath("portfolio.toml").read_text(encoding="utf-8"))
+
+
+def ranked_losses(profile: Profile, judge: Judge) -> list[RankedLoss]:
+    """The losses that can be trained on here, most promising first: for the metric, for the profile, then the plain one."""
+    ranked = []
+    for entry in catalogue.all_losses().values():
+        if entry.applies(profile):
+            continue
+        reasons = []
+        score = float(entry.suits(profile))
+        if score > 0:
+            reasons.append("the profile speaks for it")
+        if judge.metric.name in entry.metrics:
+            score += 1.0
+            reasons.append(f"it optimises {judge.metric.name}")
+        if profile.task in entry.plain_for:
+            score += 0.5  # half a reason: the plain loss is well tried
+            reasons.append(f"the plain loss of {profile.task}")
+        ranked.append(RankedLoss(entry.name, score, " and ".join(reasons) or "it applies"))
+    return sorted(ranked, key=lambda loss: (-loss.score, loss.name))
+
+
+def why_not(profile: Profile) -> dict[str, str]:
+    """The losses that are no candidates here, each with the reason."""
+    return {name: reason for name, entry in catalogue.all_losses().items() if (reason := entry.applies(profile))}
+
+
+def plain_loss(profile: Profile) -> str:
+    """The plain loss of the task that this model's outputs allow."""
+    fitting = [entry.name for entry in catalogue.all_losses().values() if profile.task in entry.plain_for and not entry.applies(profile)]
+    if fitting:
+        return fitting[0]
+    usable = [entry.name for entry in catalogue.all_losses().values() if not entry.applies(profile)]
+    if usable:
+        return usable[0]
+    reasons = "; ".join(f"{name} {reason}" for name, reason in why_not(profile).items() if profile.task in catalogue.loss(name).tasks)
+    raise UsageError(f"no loss of the catalogue fits this {profile.task} problem: {reasons}. Give Problem(loss=...)")
+
+
+def loss_part(name: str, profile: Profile, problem: Problem, settings: Mapping[str, Value] | None = None) -> Part:
+    """A loss with its settings made absolute by the profile (Huber's delta in target units, class weights from counts)."""
+    entry = catalogue.loss(name)
+    chosen = {**entry.defaults(), **(settings or {})}
+    if "ignore_index" in entry.space and problem.ignore_index is not None:
+        chosen["ignore_index"] = problem.ignore_index
+    return Part(entry.name, {key: value for key, value in entry.settle(chosen, profile).items() if value is not None})
+
+
+def baseline(problem: Problem, profile: Profile, frame: Frame) -> Recipe:
+    """What every claim is made against: the user's set-up where there is one, else AdamW(model.parameters()) and the plain loss."""
+    adamw = catalogue.optimizer("adamw")
+    patient = problem.patience is not None
+    epochs = max(round(frame.steps / max(profile.batches_per_epoch // problem.accumulate, 1)), 1)
+    return Recipe(
+        loss=Part(OWN) if problem.loss is not None else loss_part(plain_loss(profile), profile, problem),
+        optimizer=Part(OWN) if problem.optimizer is not None else Part("adamw", adamw.defaults()),
+        schedule=Part(OWN) if problem.scheduler is not None else Part("constant", catalogue.schedule("constant").defaults()),
+        clip=Part(OWN) if problem.clip is not None else Part("none"),
+        decay_on="all",
+        keep="best" if patient else "last",
+        patience=problem.patience,
+        **{**vars(frame), "evaluations": epochs if patient else frame.evaluations},
+    )
+
+
+def candidates(
+    problem: Problem, profile: Profile, judge: Judge, constraints: Constraints, frame: Frame, *, count: int, second_losses: int
+) -> list[Candidate]:
+    """The first `count` recipes of the portfolio for this kind of model, then the first of them with `second_losses` other losses."""
+    losses = constraints.losses or [loss.name for loss in ranked_losses(profile, judge)]
+    own_loss = problem.loss is not None and not constraints.losses and stock_loss(problem.loss) is None
+    parts = [Part(OWN)] if own_loss else [constraints.loss_part(loss_part(name, profile, problem)) for name in losses]
+    if not parts:
+        raise UsageError(f"no loss can be a candidate: {'; '.join(f'{name} {why}' for name, why in why_not(profile).items())}")
+    ordered = [row for row in _rows(profile) if not _cannot(row, profile)]
+    entered: list[Candidate] = []
+    for row in ordered:
+        made = _recipe(row, parts[0], profile, frame)
+        kept = constraints.apply(made)
+        if kept is not None and all(kept != other.recipe for other in entered):
+            entered.append(Candidate(row["name"], kept, row["reason"], row["source"]))
+    entered = _filled(entered, constraints, profile, parts[0], count, frame)[:count]
+    for part in parts[1 : 1 + second_losses]:
+        first = entered[0]
+        reason = f"the portfolio's first with the second loss, {part.name}"
+        entered.append(Candidate(f"{first.name}+{part.name}", replace(first.recipe, loss=part), reason, first.source))
+    return entered
+
+
+def stock_loss(loss: Any) -> str | None:
+    """The entry that a user's loss object is an instance of; None for a loss of their own."""
+    name = f"torch.nn.{type(loss).__name__}"
+    return next((entry.name for entry in catalogue.all_losses().values() if entry.stock == name), None)
+
+
+def lr_child(parent: Candidate, at: int) -> Candidate:
+    """The parent from step `at` on with a third of its lr: early leaders tend to have too much."""
+    recipe = replace(parent.recipe, lr_change=LrChange(at, LR_CHILD))
+    return Candidate(f"{parent.name}/3", recipe, f"{parent.name} from step {at} on with a third of its lr")
+
+
+def draws(around: Sequence[Candidate], count: int, seed: int) -> list[Candidate]:
+    """Variations of the best recipes so far: lr, decay and loss parameters moved on their own scale, one of three also the schedule."""
+    generator = random.Random(seed)
+    drawn = []
+    for number in range(count):
+        parent = around[number % len(around)]
+        recipe = replace(parent.recipe, lr_change=None, cooldown=None)
+        if not recipe.optimizer.own:
+            recipe = replace(recipe, optimizer=_moved(recipe.optimizer, catalogue.optimizer(recipe.optimizer.name).space, generator))
+        if generator.random() < 1 / 3 and not recipe.schedule.own:
+            name = generator.choice(["cosine", "one_cycle", "wsd", "linear"])
+            recipe = replace(recipe, schedule=Part(name, catalogue.schedule(name).defaults()))
+        drawn.append(Candidate(f"draw{seed}-{number + 1}", recipe, f"a variation of {parent.name}"))
+    return drawn
+
+
+def _moved(part: Part, space: Mapping[str, Hyperparameter], generator: random.Random) -> Part:
+    """A part with its lr moved by up to half a decade, and one other number moved within its range."""
+    settings = dict(part.settings)
+    movable = [name for name, hyper in space.items() if hyper.low is not None and hyper.high is not None and name in settings and name != "lr"]
+    for name in ["lr", *generator.sample(movable, min(1, len(movable)))]:
+        hyper, value = space.get(name), settings.get(name)
+        if hyper is None or hyper.low is None or hyper.high is None or isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if hyper.log and value > 0:
+            settings[name] = min(max(value * 10 ** generator.uniform(-0.5, 0.5), hyper.low), hyper.high)
+        else:
+            settings[name] = min(max(value + generator.uniform(-0.2, 0.2) * (hyper.high - hyper.low), hyper.low), hyper.high)
+    return Part(part.name, settings)
+
+
+def _rows(profile: Profile) -> list[Mapping[str, Any]]:
+    rows = {row["name"]: row for row in _portfolio()["recipe"]}
+    return [rows[name] for name in _portfolio()["order"][profile.model_kind]]
+
+
+def _cannot(row: Mapping[str, Any], profile: Profile) -> str:
+    return catalogue.optimizer(row["optimizer"]["name"]).applies(profile)
+
+
+def _recipe(row: Mapping[str, Any], loss: Part, profile: Profile, frame: Frame) -> Recipe:
+    def part(kind: str) -> Part:
+        table = {"name": "none" if kind == "clip" else "constant", **row.get(kind, {})}
+        entry = {"optimizer": catalogue.optimizer, "schedule": catalogue.schedule, "clip": catalogue.clip}[kind](table.pop("name"))
+        entry.check(table)
+        return Part(entry.name, {**entry.defaults(), **table})
+
+    share = row.get("average", {}).get("share")
+    window = max(share * frame.steps, 1) if share else 0
+    return Recipe(
+        loss=loss, optimizer=part("optimizer"), schedule=part("schedule"), clip=part("clip"), **vars(frame),
+        keep="best" if profile.passes >= MANY_PASSES else "last",
+        average=Average(round(max(1 - 1 / window, AVERAGE_FLOOR), 6)) if share else None,
+    )  # fmt: skip
+
+
+def _filled(
+    entered: list[Candidate], constraints: Constraints, profile: Profile, loss: Part, count: int, frame: Frame
+) -> list[Candidate]:
+    """When the user's constraints leave too few recipes, the optimizer they name at its default, then at other lrs and schedules."""
+    if not entered:
+        name = constraints.names.get("optimizer", "adamw")
+        row = {"name": name, "optimizer": {"name": name}, "schedule": {"name": "cosine", "warmup": 0.02}}
+        made = constraints.apply(_recipe(row, loss, profile, frame))
+        if made is None:
+            raise UsageError(f"no recipe can keep all of: {constraints.describe()}; drop one of them")
+        entered = [Candidate(f"{name}-cosine", made, f"{name} at its default lr with a cosine")]
+    first = entered[0]
+    for factor in (3.0, 1 / 3, 10.0, 0.1):
+        if len(entered) >= count or first.recipe.lr is None or "lr" in constraints.settings:
+            break
+        varied = first.recipe.with_lr(first.recipe.lr * factor)
+        entered.append(Candidate(f"{first.name} lr x{factor:.2g}", varied, f"{first.name} at {factor:.2g} times its lr"))
+    return entered

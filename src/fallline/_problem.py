@@ -1,0 +1,221 @@
+"""Problem: a model, its data and the metric that matters, with the user's present set-up as the baseline."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fallline._batches import INIT, leaves, stream
+from fallline._errors import RefusedError, UsageError, nearest
+from fallline.metrics import TASKS, Metric, OwnMetric, resolve
+
+PRECISIONS = ("32", "64", "bf16", "16")
+SCHEDULER_STEPS = ("epoch", "batch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a problem came from and what its door did to the data; empty for problems made in Python."""
+
+    kind: str = "python"
+    source: str = ""  # path of the file
+    options: Mapping[str, Any] = field(default_factory=dict)  # what to give the door to open it again
+    preparation: Mapping[str, Any] | None = None  # what the door fitted on train, as plain JSON
+    scale: tuple[float, float] | None = None  # the target was (y - location) / scale; metrics and the final model undo it
+    labels: tuple[str, ...] = ()  # class names in order of their index
+    notes: tuple[str, ...] = ()  # what the door did, one sentence each, printed before the race
+    train_groups: Any = None  # ids of rows that belong together, one a training row
+    audit_groups: Any = None  # the same for audit: the unit that is resampled
+    valid_groups: Any = None
+
+
+@dataclass(kw_only=True, eq=False)
+class Problem:
+    """What is to be trained, on what, and how it is judged.
+
+    Args:
+        model: a factory `() -> Module`; a module, whose present weights every candidate starts from; or `"package.module:name"`,
+            alone or as `("package.module:name", {"keyword": value})`.
+        train, valid, audit: `(inputs, target)` tensors, a map-style `Dataset` or a `DataLoader`. What is missing is split off train.
+        metric: a name (`fallline metrics` lists them), a torchmetrics `Metric`, or a callable `(output, target) -> float` that is called
+            once with all outputs and targets of a split, on the CPU. None: the usual metric of the task.
+        direction: "min" or "max"; needed for a callable only.
+        task: regression, count, binary, multiclass, multilabel or sequence; None: inferred from targets and outputs.
+        epochs: length of the full training in passes over train; None: set by a written rule from rows and model kind.
+        batch_size: examples a batch; given, never raced. None: the DataLoader's, else set by a written rule from the rows.
+        unpack: `unpack(batch) -> (inputs, target)`; inputs are a tensor, a tuple (positional) or a dict (keywords).
+        precision: "32", "64", "bf16" (autocast) or "16" (autocast with gradient scaling, CUDA only).
+        accumulate: batches a step.
+        positive: the label of the positive class of a binary task.
+        ignore_index: target value that losses and metrics pass over.
+        loss, optimizer, scheduler, clip, loop: the user's own set-up, the baseline of the race. `loss(output, target)`; `optimizer` an
+            object or `model -> optimizer`; `scheduler` an object or `optimizer -> scheduler`; `clip` a global norm or
+            `parameters -> None`; `loop(model, loss, optimizer, scheduler, loader)` trains one epoch.
+        scheduler_step: when their scheduler steps, "epoch" or "batch".
+        shuffle: whether the order of examples changes each epoch.
+        patience: epochs without improvement after which the baseline stops, keeping its best weights.
+
+    Raises:
+        UsageError: an argument is impossible. RefusedError: the data cannot be trained on as they are.
+    """
+
+    model: Any
+    train: Any
+    valid: Any = None
+    audit: Any = None
+    metric: Any = None
+    direction: str | None = None
+    task: str | None = None
+    epochs: float | None = None
+    batch_size: int | None = None
+    unpack: Callable[[Any], tuple[Any, Tensor]] | None = None
+    precision: str = "32"
+    accumulate: int = 1
+    positive: Any = None
+    ignore_index: int | None = None
+    loss: Any = None
+    optimizer: Any = None
+    scheduler: Any = None
+    scheduler_step: str = "epoch"
+    clip: Any = None
+    shuffle: bool = True
+    loop: Callable[..., Any] | None = None
+    patience: int | None = None
+    origin: Origin = field(default_factory=Origin, repr=False)
+
+    def __post_init__(self) -> None:
+        self.precision = str(self.precision)
+        _one_of("precision", self.precision, PRECISIONS)
+        _one_of("scheduler_step", self.scheduler_step, SCHEDULER_STEPS)
+        if self.task is not None:
+            self.task = self.task.lower().replace("-", "").replace("_", "")
+            _one_of("task", self.task, TASKS)
+        _whole("batch_size", self.batch_size)
+        _whole("accumulate", self.accumulate)
+        _whole("patience", self.patience)
+        if self.epochs is not None and (isinstance(self.epochs, bool) or not isinstance(self.epochs, int | float) or not self.epochs > 0):
+            raise UsageError(f"epochs must be positive, got {self.epochs!r}; leave it out to have it set from the number of rows")
+        for name in ("unpack", "loop", "loss"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                raise UsageError(f"{name} must be callable, got {type(value).__name__}")
+        if self.train is None:
+            raise UsageError("train is missing; give (inputs, target) tensors, a Dataset or a DataLoader")
+        _check_model(self.model)
+        _check_own_parts(self)
+        self.resolved_metric()
+
+    def resolved_metric(self) -> Metric | OwnMetric | None:
+        """The metric with its direction; None when it is left to the task."""
+        return None if self.metric is None else resolve(self.metric, self.direction)
+
+    def new_model(self, seed: int = 0) -> nn.Module:
+        """A fresh model with the initial weights of `seed`; a module given by the user is copied with the weights it has."""
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            torch.manual_seed(stream(seed, INIT))
+            model = copy.deepcopy(self.model) if isinstance(self.model, nn.Module) else _made(self.model)
+        if self.precision == "64":
+            model = model.double()
+        return model
+
+    def own_parts(self) -> tuple[str, ...]:
+        """Names of the parts of the user's set-up that were given."""
+        return tuple(name for name in ("loss", "optimizer", "scheduler", "clip", "loop") if getattr(self, name) is not None)
+
+
+def call(model: nn.Module, inputs: Any) -> Tensor:
+    """The model's output for a batch of inputs: a tensor, a tuple of positional or a dict of keyword arguments."""
+    if isinstance(inputs, tuple | list):
+        return model(*inputs)  # type: ignore[no-any-return]  # Module.__call__ is untyped
+    if isinstance(inputs, Mapping):
+        return model(**inputs)  # type: ignore[no-any-return]
+    return model(inputs)  # type: ignore[no-any-return]
+
+
+def pair(batch: Any) -> tuple[Any, Tensor]:
+    """The default `unpack`: a batch that is a pair of inputs and target."""
+    if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
+        return batch[0], batch[1]
+    shape = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, tuple | list | Mapping) else type(batch).__name__
+    raise UsageError(f"a batch must be (inputs, target), got a {shape}; give Problem(unpack=...) that turns your batch into (inputs, target)")
+
+
+def imported(path: str) -> Any:
+    """The object that "package.module:name" names; says plainly what is missing."""
+    module_name, _, name = path.partition(":")
+    if not name:
+        raise UsageError(f'a model given by name is written "package.module:name", got {path!r}')
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever the user's package raises while it loads
+        versions = f"; {module_name.split('.')[0]} must match torch {torch.__version__}" if "torch" in module_name else ""
+        raise UsageError(f"cannot import {module_name!r} for the model {path!r}: {type(error).__name__}: {error}{versions}") from error
+    if not hasattr(module, name):
+        close = nearest(name, dir(module))
+        raise UsageError(f"{module_name} has no {name!r}{'; did you mean ' + ' or '.join(close) + '?' if close else ''}")
+    return getattr(module, name)
+
+
+def _made(factory: Any) -> nn.Module:
+    keywords: Mapping[str, Any] = {}
+    if isinstance(factory, tuple):
+        factory, keywords = factory
+    if isinstance(factory, str):
+        factory = imported(factory)
+    if isinstance(factory, nn.Module):
+        return copy.deepcopy(factory)
+    model = factory(**keywords)
+    if not isinstance(model, nn.Module):
+        raise RefusedError(f"model must be a torch Module or a function that returns one, the function returned {type(model).__name__}")
+    return model
+
+
+def _check_model(model: Any) -> None:
+    named = isinstance(model, str) or (
+        isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], str) and isinstance(model[1], Mapping)
+    )
+    if not (named or callable(model)):
+        raise UsageError(
+            f'model must be a function without arguments, a Module or "package.module:name", alone or with keywords, got {type(model).__name__}'
+        )
+
+
+def _check_own_parts(problem: Problem) -> None:
+    if isinstance(problem.optimizer, torch.optim.Optimizer):
+        if not isinstance(problem.model, nn.Module):
+            raise UsageError("an optimizer object belongs to one model; give model as that module, or optimizer as a function model -> optimizer")
+        mine = {id(parameter) for parameter in problem.model.parameters()}
+        held = [parameter for group in problem.optimizer.param_groups for parameter in group["params"]]
+        if not any(id(parameter) in mine for parameter in held):
+            raise UsageError("the optimizer holds none of the model's parameters; build it from the same module that you give as model")
+    elif problem.optimizer is not None and not callable(problem.optimizer):
+        raise UsageError(f"optimizer must be a torch Optimizer or a function model -> optimizer, got {type(problem.optimizer).__name__}")
+    if problem.scheduler is not None and problem.optimizer is None:
+        raise UsageError("a scheduler needs the optimizer that it schedules; give optimizer too")
+    if hasattr(problem.scheduler, "optimizer") and problem.scheduler.optimizer is not problem.optimizer:
+        raise UsageError("the scheduler belongs to another optimizer; build it from the optimizer that you give, or give a function")
+    clip = problem.clip
+    if clip is not None and not callable(clip) and (isinstance(clip, bool) or not isinstance(clip, int | float) or not clip > 0):
+        raise UsageError(f"clip must be a positive global norm or a function parameters -> None, got {clip!r}")
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        close = nearest(value, allowed, 1)
+        raise UsageError(f"{name} must be one of {', '.join(allowed)}, got {value!r}{f'; did you mean {close[0]}?' if close else ''}")
+
+
+def _whole(name: str, value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise UsageError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def rows_in(batch: Any) -> int:
+    """How many examples a raw batch holds: the common first dimension of its tensors."""
+    return next((len(leaf) for leaf in leaves(batch) if leaf.ndim), 0)

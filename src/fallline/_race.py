@@ -1,0 +1,324 @@
+"""The race: fill lanes, advance to a rung, ask the policy, write the journal. Finished goals are read from the journal, not run again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from fallline import catalogue
+from fallline._budget import Clock, DeadlineReached
+from fallline._plan import Plan
+from fallline._prior import Candidate, draws, lr_child
+from fallline._recipe import Cooldown
+from fallline._run import Run
+from fallline._step import Workbench
+from fallline._verdict import Outputs
+from fallline._judge import link_of
+from fallline.engines import Engine, Goal, Measurement, Trial
+from fallline.policies import Decision, KeepBest, Standing
+
+BASELINE = "baseline"
+COOLDOWN_SHARE = 0.05  # of the length: 5 % recovers most of a decay's gain (Haegele et al., arXiv:2405.18392, figure 5)
+DRAW_PARENTS = 2  # draws vary the two best recipes, so that a lucky leader does not steer alone
+
+
+@dataclass
+class Entered:
+    """A trial in the race: its candidate, what was measured, and what became of it."""
+
+    trial: Trial
+    candidate: Candidate
+    measured: list[Measurement] = field(default_factory=list)
+    status: str = "waiting"  # waiting, paused, finished, failed, cut
+    reason: str = ""
+    final: float | None = None  # the metric on all of valid, at the end
+
+    @property
+    def step(self) -> int:
+        return self.measured[-1].step if self.measured else 0
+
+    @property
+    def value(self) -> float | None:
+        """The metric where it stands: on all of valid once it has finished."""
+        if self.final is not None:
+            return self.final
+        return next((m.value for m in reversed(self.measured) if m.value is not None), None)
+
+    def at(self, step: int) -> Measurement | None:
+        """The measurement of the goal `step`, or of the first epoch after it."""
+        return next((m for m in self.measured if m.step >= step), None)
+
+
+class Race:
+    """One race over one plan. `run` may be called again in a later process on the same folder: it goes on where it was."""
+
+    def __init__(
+        self, plan: Plan, bench: Workbench, engine: Engine, run: Run, clock: Clock, say: Callable[[str], None], past: Iterable[Mapping[str, Any]] = ()
+    ) -> None:
+        self.plan, self.bench, self.engine, self.folder, self.clock, self.say = plan, bench, engine, run, clock, say
+        self.entered: dict[str, Entered] = {}
+        self.cut = False
+        self._done = {(e["trial"], e["goal"]): e for e in past if e["event"] == "rung"}
+        self._cooled = {e["trial"]: Cooldown(e["from_step"], e["steps"]) for e in past if e["event"] == "cooldown"}
+        self._outputs: dict[tuple[str, str], Outputs] = {}
+        self.sign = bench.judge.sign
+
+    # -- the flow -----------------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """All stages of the plan; a deadline ends the stage it falls into, and the incumbent is cooled down in the reserve."""
+        plan, shape = self.plan, self.plan.shape
+        first = plan.rungs[0]
+        baseline = self._enter(Candidate(BASELINE, plan.baseline, "what every claim is made against"))
+        field_ = [self._enter(candidate) for candidate in plan.candidates]
+        second_seed = self._enter_trial(baseline.trial.reseeded(plan.seed + 1), baseline.candidate)
+        try:
+            self._advance([*field_, baseline, second_seed], first, "rung one")
+            going = self._cut_down(field_, shape.middle_keep or shape.finish, spare=bool(shape.middle_keep))
+            if shape.middle_keep:
+                going = self._middle(going, first)
+                going = self._cut_down(going, shape.finish)
+            if shape.baseline_finishes:
+                self._advance([baseline], plan.length, "the baseline, to the end")
+            going = self._affordable(going)
+            self._advance(going, plan.length, "finalists, to the end")
+            for number in range(shape.rounds):
+                self._round(number)
+            if shape.seeds > 1:
+                self._more_seeds(baseline)
+        except DeadlineReached:
+            self.cut = True
+            self._cool_down()
+
+    def _middle(self, going: list[Entered], first: int) -> list[Entered]:
+        """Rung two, where the leader also goes on with a third of its lr."""
+        if self.plan.shape.child and going:
+            leader = going[0]
+            if not leader.trial.recipe.optimizer.own and self.bench.problem.loop is None:
+                child = lr_child(leader.candidate, first)
+                trial = Trial(child.name, child.recipe, self.plan.shadow_decay, parent=leader.trial.name, leaves=first)
+                going = [*going, self._enter_trial(trial, child)]
+        self._advance(going, self.plan.rungs[1], "rung two")
+        return going
+
+    def _round(self, number: int) -> None:
+        """Draws around the incumbents, judged at rung one, the best of them finished."""
+        parents = [entry.candidate for entry in self.finished()[:DRAW_PARENTS] if not entry.trial.recipe.optimizer.own]
+        if not parents:
+            return
+        drawn = [self._enter(candidate) for candidate in draws(parents, self.plan.shape.draws, self.plan.seed * 1000 + number)]
+        self._advance(drawn, self.plan.rungs[0], f"round {number + 1} of draws")
+        self._advance(self._cut_down(drawn, 1), self.plan.length, f"round {number + 1}, to the end")
+
+    def _more_seeds(self, baseline: Entered) -> None:
+        """More seeds of the two best finalists and of the baseline, all the way: seed variance is measured then, not assumed."""
+        best = [entry for entry in self.finished() if entry is not baseline][:2]
+        for extra in range(1, self.plan.shape.seeds):
+            for entry in [baseline, *best]:
+                again = entry.trial.reseeded(self.plan.seed + extra)
+                twin = self.entered.get(again.name) or self._enter_trial(again, entry.candidate)
+                self._advance([twin], self.plan.length, f"seed {self.plan.seed + extra}")
+
+    # -- who is in it ---------------------------------------------------------------------------------------------------------------
+
+    def _enter(self, candidate: Candidate) -> Entered:
+        return self._enter_trial(Trial(candidate.name, candidate.recipe, self.plan.shadow_decay), candidate)
+
+    def _enter_trial(self, trial: Trial, candidate: Candidate) -> Entered:
+        entry = Entered(trial, candidate)
+        self.entered[trial.name] = entry
+        return entry
+
+    @property
+    def baseline(self) -> Entered:
+        return self.entered[BASELINE]
+
+    def twins(self, name: str) -> list[Entered]:
+        """The trials of one candidate at other seeds."""
+        return [entry for key, entry in self.entered.items() if key.startswith(f"{name}@")]
+
+    def finished(self) -> list[Entered]:
+        """First-seed trials that were trained to their end, best on valid first."""
+        done = [entry for key, entry in self.entered.items() if entry.status == "finished" and "@" not in key and entry.value is not None]
+        return sorted(done, key=lambda entry: (self.sign * (entry.value or 0.0), entry.trial.name))
+
+    def leaders(self) -> list[Entered]:
+        """All first-seed trials with a value, those that came furthest first, then the best."""
+        alive = [entry for key, entry in self.entered.items() if "@" not in key and entry.value is not None]
+        return sorted(alive, key=lambda entry: (entry.status != "finished", -entry.step, self.sign * (entry.value or 0.0), entry.trial.name))
+
+    def _cut_down(self, field_: Sequence[Entered], count: int, *, spare: bool = False) -> list[Entered]:
+        """Ask the policy at a rung; who goes on is given back, best first."""
+        rung = field_[0].step if field_ else 0
+        standings = [self._standing(entry, rung) for entry in field_]
+        decisions = KeepBest(count, spare).decide(standings)
+        ranks = {s.trial: s.value for s in standings}
+        for entry in field_:
+            decision = decisions[entry.trial.name]
+            if decision is not Decision.CONTINUE and entry.status not in ("failed", "finished"):
+                entry.status = "paused"
+                entry.reason = f"fell at step {entry.step}: {self._behind(entry, field_)}"
+            self.folder.journal.write("decision", trial=entry.trial.name, rung=rung, decision=decision.value, reason=entry.reason)
+            if decision is Decision.STOP:
+                self.engine.drop(entry.trial.name)
+                self.folder.drop_states(entry.trial.name)
+        going = [entry for entry in field_ if decisions[entry.trial.name] is Decision.CONTINUE]
+        return sorted(going, key=lambda entry: (ranks[entry.trial.name] or 0.0, entry.trial.name))
+
+    def _standing(self, entry: Entered, rung: int) -> Standing:
+        recipe = entry.trial.recipe
+        peak = 0.0 if recipe.schedule.own else catalogue.schedule(recipe.schedule.name).peaks_at
+        value = None if entry.status == "failed" or entry.value is None else self.sign * entry.value
+        return Standing(entry.trial.name, value, recipe.family, peak * self.plan.length > rung)
+
+    def _behind(self, entry: Entered, field_: Sequence[Entered]) -> str:
+        values = [self.sign * other.value for other in field_ if other.value is not None and other.status != "failed"]
+        metric = self.bench.judge.metric.name
+        return f"{metric} {shown(entry.value)}, the leader {shown(self.sign * min(values))}" if values else f"no {metric}"
+
+    # -- advancing ----------------------------------------------------------------------------------------------------------------
+
+    def _advance(self, field_: Sequence[Entered], goal: int, stage: str) -> None:
+        """Bring trials to a goal: those the journal knows from the journal, the others by the engine."""
+        waiting = []
+        for entry in field_:
+            event = self._done.get((entry.trial.name, goal))
+            if event is not None:
+                self._take(entry, goal, Measurement(**event["measurement"]), event.get("final"))
+            elif entry.status not in ("failed", "finished"):
+                waiting.append(entry)
+        if not waiting:
+            return
+        self.say(f"{stage}: {', '.join(entry.trial.name for entry in waiting)}")
+        for entry in waiting:
+            self._ready(entry)
+        by_name = {entry.trial.name: entry for entry in waiting}
+        for measurement in self.engine.advance([Goal(entry.trial, goal) for entry in waiting], self.clock.pulse):
+            entry = by_name[measurement.trial]
+            final = self._final_value(entry, measurement) if measurement.ended and not measurement.fault else None
+            if not measurement.fault:
+                self.folder.save_state(measurement.trial, measurement.step, self.engine.state(measurement.trial))
+            self.folder.journal.write("rung", trial=measurement.trial, goal=goal, measurement=vars(measurement), final=final, spent_s=self.clock.spent_s)
+            self._take(entry, goal, measurement, final)
+            keep = (measurement.step, *[m.step for m in entry.measured if m.step >= self.plan.rungs[0]][:1])
+            self.folder.drop_states(measurement.trial, keep=keep)
+            self.say(f"  {measurement.trial}: {self.bench.judge.metric.name} {shown(entry.value)} after {measurement.step} steps{_fault(measurement)}")
+
+    def _take(self, entry: Entered, goal: int, measurement: Measurement, final: float | None) -> None:
+        entry.measured.append(measurement)
+        if measurement.fault:
+            entry.status, entry.reason = "failed", measurement.fault
+        elif measurement.ended:
+            entry.status, entry.final = "finished", final
+        else:
+            entry.status = "paused"
+
+    def _ready(self, entry: Entered) -> None:
+        """The engine holds the trial's state: as it was left, from disk after a pause, or from its parent's checkpoint."""
+        trial = entry.trial
+        if self.engine.holds(trial.name):
+            return
+        if entry.measured:
+            self.engine.adopt(trial, self.folder.load_state(trial.name, entry.step, self.bench.device))
+        elif trial.parent is not None:
+            parent = self.entered[trial.parent].at(trial.leaves)
+            assert parent is not None
+            self.engine.adopt(trial, self.folder.load_state(trial.parent, parent.step, self.bench.device))
+
+    def _final_value(self, entry: Entered, measurement: Measurement) -> float | None:
+        """The metric on all of valid for the weights that the recipe hands back."""
+        value = self._judge_all(entry, "valid")
+        return value if math.isfinite(value) else None
+
+    def _judge_all(self, entry: Entered, split: str) -> float:
+        outputs = self.outputs(entry, split)
+        return self.bench.judge.value(outputs.outputs, self.bench.data.targets(split), outputs.link)
+
+    def outputs(self, entry: Entered, split: str, at: int | None = None) -> Outputs:
+        """The outputs of a trial's model on a split: of the weights it hands back, or as it stood at step `at`."""
+        key = (f"{entry.trial.name}:{at or 'end'}", split)
+        if key not in self._outputs:
+            outputs, _ = self.bench.outputs(self.model(entry, at), split)
+            self._outputs[key] = Outputs(outputs, link_of(entry.trial.recipe))
+        return self._outputs[key]
+
+    def model(self, entry: Entered, at: int | None = None) -> torch.nn.Module:
+        """A trial's trained model."""
+        if at is None or at == entry.step:
+            self._ready(entry)
+            return self.engine.final(entry.trial.name)
+        earlier = replace(entry.trial, name=f"{entry.trial.name}:{at}")
+        self.engine.adopt(earlier, self.folder.load_state(entry.trial.name, at, self.bench.device))
+        model = self.engine.final(earlier.name)
+        self.engine.drop(earlier.name)
+        return model
+
+    # -- time -----------------------------------------------------------------------------------------------------------------------
+
+    def seconds_a_step(self, entry: Entered) -> float:
+        """Measured seconds a step of one trial, looks included."""
+        steps = sum(m.steps for m in entry.measured)
+        return sum(m.train_s + m.eval_s for m in entry.measured) / steps if steps else 0.0
+
+    def _affordable(self, going: list[Entered]) -> list[Entered]:
+        """Finalists that can be finished in the time left, at their measured speed; at least one is always tried."""
+        left, kept = self.clock.left_s, []
+        for entry in going:
+            left -= (self.plan.length - entry.step) * self.seconds_a_step(entry)
+            if kept and left < 0:
+                entry.status, entry.reason = "paused", "not finished: the budget leaves no time for another finalist"
+                self.folder.journal.write("cut", trial=entry.trial.name, reason=entry.reason)
+                self.cut = True
+            else:
+                kept.append(entry)
+        return kept
+
+    def _cool_down(self) -> None:
+        """Out of time: if no candidate has finished, the best one in training falls to lr zero within the reserve."""
+        if any(entry.trial.name != BASELINE for entry in self.finished()):
+            return
+        alive = [e for e in self.leaders() if e.trial.name != BASELINE and e.status != "failed" and e.measured]
+        running = [e for e in self.entered.values() if "@" not in e.trial.name and e.trial.name != BASELINE and self.engine.holds(e.trial.name)]
+        chosen = next((e for e in alive), None) or next(iter(running), None)
+        if chosen is None:
+            return
+        cooldown = self._cooled.get(chosen.trial.name) or self._cooldown_now(chosen)
+        at, steps = cooldown.at, cooldown.steps
+        recipe = replace(chosen.trial.recipe, cooldown=cooldown)
+        chosen.trial = replace(chosen.trial, recipe=recipe)
+        chosen.candidate = replace(chosen.candidate, recipe=recipe)
+        self.engine.drop(chosen.trial.name)
+        self.engine.adopt(chosen.trial, self.folder.load_state(chosen.trial.name, at, self.bench.device))
+        self.clock.reserve_s = 0.0  # this is what the reserve was for
+        try:
+            self._advance([chosen], at + steps, "out of time, cooling down")
+        except DeadlineReached:
+            chosen.status, chosen.reason = "cut", "the budget ended during the cooldown"
+
+    def _cooldown_now(self, chosen: Entered) -> Cooldown:
+        """Where the cooldown starts and how long the reserve lets it be; on disk before it begins, so that a resumed race repeats it."""
+        self._ready(chosen)
+        state = self.engine.state(chosen.trial.name)
+        at = int(state["step"])
+        steps = max(min(round(COOLDOWN_SHARE * self.plan.length), self.plan.length - at), 1)
+        per_step = self.seconds_a_step(chosen)
+        if per_step > 0:
+            steps = max(min(steps, int(0.5 * self.clock.reserve_s / per_step)), 1)  # half: judging and writing need the rest
+        self.folder.save_state(chosen.trial.name, at, state)
+        self.folder.journal.write("cooldown", trial=chosen.trial.name, from_step=at, steps=steps)
+        return Cooldown(at, steps)
+
+
+def shown(value: float | None) -> str:
+    """A metric with four significant digits, thousands left readable."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def _fault(measurement: Measurement) -> str:
+    return f", {measurement.fault}" if measurement.fault else ""

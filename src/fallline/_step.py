@@ -1,0 +1,329 @@
+"""Step: one trial in training. The same code runs under every engine and under `fallline.train`."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from fallline import catalogue
+from fallline._batches import INIT, STEP, reseeder, stream
+from fallline._data import Data
+from fallline._errors import RefusedError
+from fallline._judge import Judge, link_of, predict
+from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, lr_curve
+from fallline._problem import Problem, call
+from fallline._recipe import Recipe
+
+CHUNK = 16  # steps between looks at the loss and the clock: a few microseconds spread over some milliseconds
+
+
+class Diverged(Exception):
+    """The loss or the metric is no longer a finite number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workbench:
+    """What all trials of a problem share: data, judge, device, and which examples of valid are looked at during training."""
+
+    problem: Problem
+    data: Data
+    judge: Judge
+    device: torch.device
+    look_rows: Tensor | None = None  # None: all of valid
+
+    def look(self, model: nn.Module, recipe: Recipe) -> float:
+        """The metric on the looked-at examples of valid."""
+        outputs, targets = predict(model, self.data.sweep("valid", self.device, self.look_rows))
+        return self.judge.value(outputs, targets, link_of(recipe))
+
+    def outputs(self, model: nn.Module, split: str) -> tuple[Tensor, Tensor]:
+        """All outputs and targets of a split."""
+        return predict(model, self.data.sweep(split, self.device))
+
+
+class Average:
+    """An exponential moving average of parameters and floating buffers; integer buffers are copied."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self.decay = decay
+        self._pairs = [(a, b.detach()) for a, b in zip(_tensors(self.model), _tensors(model), strict=True) if a.is_floating_point()]
+        self._copied = [(a, b.detach()) for a, b in zip(_tensors(self.model), _tensors(model), strict=True) if not a.is_floating_point()]
+        self._mine = [a for a, _ in self._pairs]
+        self._theirs = [b for _, b in self._pairs]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        # a young average forgets its start: decay grows as (1 + step) / (10 + step), as in TensorFlow's ExponentialMovingAverage
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self._mine, self._theirs, 1 - decay)
+        for mine, theirs in self._copied:
+            mine.copy_(theirs)
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
+@dataclass
+class Look:
+    """The metric on the looked-at part of valid after `step` updates."""
+
+    step: int
+    value: float
+
+
+@dataclass
+class Training:
+    """One candidate at one seed, in training. `run` advances it, `look` judges it, `state` and `restore` carry it over a pause."""
+
+    bench: Workbench
+    recipe: Recipe
+    model: nn.Module
+    shadow_decay: float | None = None  # decay of an average that only rungs read: it stands in for the lr decay still to come
+    step: int = 0
+    looks: list[Look] = field(default_factory=list)
+    best: Look | None = None
+    last_loss: float = math.nan
+    stopped_at: int | None = None  # by patience
+    eval_s: float = 0.0  # seconds spent looking
+
+    def __post_init__(self) -> None:
+        problem, recipe = self.bench.problem, self.recipe
+        self.loss = build_loss(recipe, problem)
+        self.optimizer = build_optimizer(recipe, self.model, problem)
+        self.clip = build_clip(recipe, problem)
+        self.own_scheduler = build_scheduler(recipe, self.optimizer, problem) if recipe.schedule.own else None
+        self.curve = None if recipe.schedule.own else lr_curve(recipe)
+        entry = None if recipe.schedule.own else catalogue.schedule(recipe.schedule.name)
+        self.react = entry.react if entry is not None and entry.reads_metric else None
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.batches = self.bench.data.batches(recipe.seed, self.bench.device)
+        self.average = Average(self.model, recipe.average.decay) if recipe.average else None
+        shadowed = self.shadow_decay is not None and self.average is None
+        self.shadow = Average(self.model, self.shadow_decay) if shadowed and self.shadow_decay is not None else None
+        self.best_weights: dict[str, Tensor] | None = None
+        self.scaler = torch.amp.GradScaler(self.bench.device.type) if problem.precision == "16" else None
+        self._due = iter(recipe.looks())
+        self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(self.batches.per_epoch // self.bench.problem.accumulate, 1)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The weights that looks judge and the recipe hands back: the average where it keeps one."""
+        return self.model if self.average is None else self.average.model
+
+    @property
+    def ended(self) -> bool:
+        return self.stopped_at is not None or self.step >= self.recipe.end
+
+    def advance(self, until: int, pulse: Callable[[], None] | None = None) -> None:
+        """Train to step `until`, looking at valid where the recipe says so; `pulse` is called every few steps and may raise."""
+        for due in self.recipe.looks():
+            if due <= self.step:
+                continue
+            if due > until or self.ended:
+                break
+            self.run(due, pulse)
+            self.look()
+        if not self.ended:
+            self.run(until, pulse)
+
+    def run(self, until: int, pulse: Callable[[], None] | None = None) -> None:
+        """Train to step `until` without looking.
+
+        Raises:
+            Diverged: the loss is not finite.
+        """
+        while self.step < until:
+            end = min(until, self.step + CHUNK)
+            if self.own_scheduler is not None:
+                end = min(end, (self.step // self.steps_per_epoch + 1) * self.steps_per_epoch)
+            loss = self._chunk(end)
+            self.last_loss = float(loss)
+            if not math.isfinite(self.last_loss):
+                raise Diverged(f"the loss became {self.last_loss} by step {self.step}")
+            if self.own_scheduler is not None and self.bench.problem.scheduler_step == "epoch" and self.step % self.steps_per_epoch == 0:
+                self._step_own_scheduler()
+            if pulse is not None:
+                pulse()
+
+    def _chunk(self, end: int) -> Tensor:
+        """The training loop itself. Names are local because a small model's step costs only some 200 microseconds."""
+        problem, seed, device = self.bench.problem, self.recipe.seed, self.bench.device
+        model, loss_of, optimizer, batches, clip, average = self.model, self.loss, self.optimizer, self.batches, self.clip, self.average or self.shadow
+        reseed, accumulate, own_loss, curve = reseeder(device), problem.accumulate, self.recipe.loss.own, self.curve
+        groups, peaks, parameters, scaler = optimizer.param_groups, self.peaks, self._parameters, self.scaler
+        classes = self.bench.judge.task in ("multiclass", "sequence")
+        precision = autocast(problem.precision, device)
+        scheduler = self.own_scheduler if problem.scheduler_step == "batch" else None
+        reaction = self._reaction()
+        loss = torch.zeros(())
+        for step in range(self.step, end):
+            if curve is not None or reaction != 1.0:
+                factor = reaction if curve is None else reaction * curve(step)
+                for group, peak in zip(groups, peaks, strict=True):
+                    group["lr"] = peak * factor
+            for k in range(step * accumulate, (step + 1) * accumulate):
+                inputs, target = batches(k)
+                reseed(stream(seed, STEP, k))
+                with precision:
+                    output = call(model, inputs)
+                    loss = loss_of(output, target if classes or own_loss else target.to(output.dtype))
+                if accumulate > 1:
+                    loss = loss / accumulate
+                (loss if scaler is None else scaler.scale(loss)).backward()
+            if scaler is not None and clip is not None:
+                scaler.unscale_(optimizer)
+            if clip is not None:
+                clip(parameters)
+            if scaler is None:
+                optimizer.step()
+            else:
+                scaler.step(optimizer)
+                scaler.update()
+            optimizer.zero_grad(set_to_none=True)
+            if average is not None:
+                average.update(step)
+            if scheduler is not None:
+                scheduler.step()  # type: ignore[call-arg]  # a plateau scheduler is stepped by epochs only
+        self.step = end
+        return loss.detach()
+
+    def _reaction(self) -> float:
+        """What a schedule that reads the metric makes of the looks so far; 1 for all others."""
+        if self.react is None:
+            return 1.0
+        return self.react([self.bench.judge.sign * look.value for look in self.looks], self.recipe.schedule.settings)
+
+    def _step_own_scheduler(self) -> None:
+        if isinstance(self.own_scheduler, ReduceLROnPlateau):
+            self.own_scheduler.step(self.measure())
+        elif self.own_scheduler is not None:
+            self.own_scheduler.step()
+
+    def measure(self) -> float:
+        """The metric now, on the looked-at examples of valid; changes nothing."""
+        return self._timed(self.judged)
+
+    def _timed(self, model: nn.Module) -> float:
+        began = time.perf_counter()
+        value = self.bench.look(model, self.recipe)
+        self.eval_s += time.perf_counter() - began
+        return value
+
+    def look(self) -> float:
+        """Judge, remember, and keep the weights if they are the best so far and the recipe hands back the best.
+
+        Raises:
+            Diverged: the metric is not finite.
+        """
+        value = self.measure()
+        if not math.isfinite(value):
+            raise Diverged(f"the metric became {value} by step {self.step}")
+        look = Look(self.step, value)
+        self.looks.append(look)
+        sign = self.bench.judge.sign
+        if self.best is None or sign * value < sign * self.best.value:
+            self.best = look
+            if self.recipe.keep == "best":
+                self.best_weights = {name: tensor.detach().clone() for name, tensor in self.judged.state_dict().items()}
+        elif self.recipe.patience is not None and sum(past.step > self.best.step for past in self.looks) >= self.recipe.patience:
+            self.stopped_at = self.step
+        return value
+
+    def standing(self) -> float:
+        """What a rung compares: the metric now (of the shadow average where one is kept), or the best look so far if that is handed back."""
+        if self.shadow is not None:
+            return self._timed(self.shadow.model)
+        now = self.looks[-1].value if self.looks and self.looks[-1].step == self.step else self.measure()
+        if self.recipe.keep == "best" and self.best is not None:
+            sign = self.bench.judge.sign
+            return min((now, self.best.value), key=lambda value: sign * value if math.isfinite(value) else math.inf)
+        return now
+
+    def final(self) -> nn.Module:
+        """The trained model that the recipe hands back."""
+        model = copy.deepcopy(self.judged)
+        if self.best_weights is not None:
+            model.load_state_dict(self.best_weights)
+        if self.average is not None:
+            for mine, theirs in zip(model.parameters(), self.model.parameters(), strict=True):
+                mine.requires_grad_(theirs.requires_grad)
+        return model
+
+    def state(self) -> dict[str, Any]:
+        """Everything a later process needs to go on as if there had been no pause: tensors and plain containers."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.model.state_dict(),
+            "shadow": None if self.shadow is None else self.shadow.model.state_dict(),
+            "scheduler": None if self.own_scheduler is None else self.own_scheduler.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "looks": [(look.step, look.value) for look in self.looks],
+            "best": None if self.best is None else (self.best.step, self.best.value),
+            "best_weights": self.best_weights,
+            "last_loss": self.last_loss,
+            "stopped_at": self.stopped_at,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a `state`; the recipe may be a child's, with the same parts."""
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None and state["average"] is not None:
+            self.average.model.load_state_dict(state["average"])
+        if self.shadow is not None and state["shadow"] is not None:
+            self.shadow.model.load_state_dict(state["shadow"])
+        if self.own_scheduler is not None:
+            self.own_scheduler.load_state_dict(state["scheduler"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        self.looks = [Look(step, value) for step, value in state["looks"]]
+        self.best = None if state["best"] is None else Look(*state["best"])
+        self.best_weights = state["best_weights"]
+        self.last_loss = state["last_loss"]
+        self.stopped_at = state["stopped_at"]
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """The context in which a forward pass runs."""
+    if precision == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    if precision == "16":
+        return torch.autocast(device.type, torch.float16)
+    return contextlib.nullcontext()
+
+
+def start(bench: Workbench, recipe: Recipe, shadow_decay: float | None = None) -> Training:
+    """A fresh trial of `recipe`: initial weights, batch order and dropout masks follow from its seed."""
+    model = bench.problem.new_model(recipe.seed).to(bench.device)
+    materialise(model, bench, recipe.seed)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise RefusedError("the model has no trainable parameters; check requires_grad, or that layers are assigned to self")
+    return Training(bench, recipe, model, shadow_decay)
+
+
+def materialise(model: nn.Module, bench: Workbench, seed: int) -> None:
+    """Run one batch through a model with lazy layers, so that its parameters exist before the optimizer reads them."""
+    if not any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in model.parameters()):
+        return
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(seed, INIT))
+        for inputs, _ in bench.data.sweep("train", bench.device, torch.arange(2)):
+            call(model, inputs)

@@ -1,0 +1,117 @@
+"""Verdict: the paired difference between winner and baseline on audit, an interval that covers seeds, and its name."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from fallline import _statistics as statistics
+from fallline._judge import Judge, Link
+
+BETTER, NO_DIFFERENCE, WORSE = "better", "no difference shown", "worse"
+CONFIDENCE = 0.95  # the field's convention
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """One model's outputs for a split, with the link that its loss declares."""
+
+    outputs: Tensor
+    link: Link | None
+
+
+@dataclass(frozen=True)
+class SeedNoise:
+    """The variance that another seed gives the metric of one recipe; `df` None: assumed, else measured on so many degrees of freedom."""
+
+    variance: float
+    df: float | None
+    seeds: int = 1  # seeds a side in the comparison
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much one recipe differs from another on one split, in the metric's own units and sign."""
+
+    metric: str
+    direction: str
+    mine: float
+    theirs: float
+    difference: float
+    interval: tuple[float, float]
+    standard_error: float
+    status: str
+    covers: str
+
+    @property
+    def gain(self) -> float:
+        """The difference, positive where the first recipe is better."""
+        return -self.difference if self.direction == "min" else self.difference
+
+
+def compare(judge: Judge, mine: Outputs, theirs: Outputs, targets: Tensor, *, units: Any, noise: SeedNoise | None, resamples: int, seed: int) -> Comparison:
+    """The paired comparison of two trained models on one split.
+
+    Args:
+        units: ids of what is independent (row group, image, document), one an example; None: every example.
+        noise: seed variance of one recipe; None leaves the interval to examples alone, and `covers` says so.
+    """
+    value_mine, value_theirs = judge.value(mine.outputs, targets, mine.link), judge.value(theirs.outputs, targets, theirs.link)
+    difference = value_mine - value_theirs
+    variance, df = example_variance(judge, mine, theirs, targets, units=units, resamples=resamples, seed=seed)
+    covers = "examples"
+    if noise is not None:
+        variance, df = statistics.combine(variance, df, 2 * noise.variance / noise.seeds, noise.df)
+        covers = "examples+assumed seeds" if noise.df is None else "examples+seeds"
+    low, high = statistics.two_sided(difference, variance, df, CONFIDENCE)
+    return Comparison(
+        judge.metric.name, judge.metric.direction, value_mine, value_theirs, difference, (low, high),
+        math.sqrt(variance) if math.isfinite(variance) else math.inf, status_of(judge, low, high), covers,
+    )  # fmt: skip
+
+
+def status_of(judge: Judge, low: float, high: float) -> str:
+    """The name of an interval of (mine - theirs): it excludes zero on the good side, on the bad side, or not at all."""
+    low, high = (low, high) if judge.sign > 0 else (-high, -low)
+    return BETTER if high < 0 else WORSE if low > 0 else NO_DIFFERENCE
+
+
+def example_variance(judge: Judge, mine: Outputs, theirs: Outputs, targets: Tensor, *, units: Any, resamples: int, seed: int) -> tuple[float, float]:
+    """(variance, df) of the difference as other examples would give it: paired t for means, else resamples of the independent unit."""
+    ids = judge.units(targets, units)
+    a, target = judge.reads(mine.outputs, targets, mine.link)
+    b, _ = judge.reads(theirs.outputs, targets, theirs.link)
+    metric = judge.metric
+    if metric.each is not None:
+        values_a, values_b = (np.asarray(metric.each(scores, target).double()) for scores in (a, b))
+        if metric.of_mean is None:
+            estimate = statistics.paired_mean(values_a - values_b, ids)
+            return estimate.variance, estimate.df
+        replicates = statistics.resampled_means(values_a, values_b, metric.of_mean, ids, resamples, seed)
+    else:
+        replicates = statistics.resampled(lambda rows: metric.value(a[rows], target[rows]) - metric.value(b[rows], target[rows]), ids, resamples, seed)
+    return statistics.resampled_variance(replicates, len(np.unique(ids)))
+
+
+def upper_quartile_noise(pairs: list[tuple[float, float]]) -> SeedNoise | None:
+    """Assumed seed variance from two seeds of one recipe read at several steps: the upper quartile of (a - b)^2 / 2.
+
+    One squared difference of two seeds lies below a tenth of its mean one time in four; the upper quartile of several readings is the
+    cautious choice until records of this kind of task exist.
+    """
+    readings = [(a - b) ** 2 / 2 for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
+    return SeedNoise(float(np.quantile(readings, 0.75)), None) if readings else None
+
+
+def measured_noise(groups: list[list[float]], seeds: int) -> SeedNoise | None:
+    """Seed variance pooled over recipes of which several seeds ran to the end."""
+    groups = [[value for value in group if math.isfinite(value)] for group in groups]
+    df = sum(len(group) - 1 for group in groups if len(group) > 1)
+    if not df:
+        return None
+    squares = sum(float(np.var(group)) * len(group) for group in groups if len(group) > 1)
+    return SeedNoise(squares / df, float(df), seeds)

@@ -1,0 +1,249 @@
+"""All that can be chosen: losses, optimizers, schedules and clips, each entry a frozen record of facts in one file.
+
+An entry file holds a docstring (the page that `fallline explain NAME` prints) and `ENTRY`. The docstring's first line is the
+title; then follow the sections `What it does`, `When it suits`, `When it does not`, `Source`, each a heading line ending in a colon. An
+entry imports torch only inside functions, so that names and pages can be listed without loading it. `code` returns the plain
+Python expression that `build(h)` stands for; the contract suite evaluates it and compares. Functions that `code` names are copied into
+exported scripts by their source, so they stand alone: imports inside, no reference to this package.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from fallline._discover import discover
+from fallline._errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    import torch
+
+    from fallline._profile import Profile
+
+Value: TypeAlias = "float | int | bool | str | list[float] | None"
+Settings: TypeAlias = "Mapping[str, Any]"  # name -> Value; Any, because reading a number out of the union would need a cast everywhere
+LossFunction: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
+ClipFunction: TypeAlias = "Callable[[Sequence[torch.Tensor]], object]"
+
+FAMILIES = ("sgd", "adaptive", "sign", "matrix", "averaged", "parameter-free")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameter:
+    """One value inside a recipe: its default with the reason, and the range in which draws are made."""
+
+    default: Value
+    why: str  # the reason for the default, one clause
+    low: float | None = None
+    high: float | None = None
+    log: bool = False  # drawn on a logarithmic scale
+    choices: tuple[Value, ...] = ()
+    unit: str = ""  # "share of the length", "target MAD"; empty: as the paper writes it
+    above_zero: bool = False  # zero itself is refused
+    negative: bool = False  # numbers below zero are taken too
+    whole: bool = False  # whole numbers only
+
+    def check(self, owner: str, name: str, value: Value) -> None:
+        """Raise UsageError when `value` is impossible (not merely outside the range in which draws are made)."""
+        if isinstance(self.default, str):
+            if value not in self.choices:
+                raise UsageError(f"{owner}: {name} must be one of {', '.join(map(str, self.choices))}, got {value!r}")
+            return
+        if isinstance(self.default, bool):
+            if not isinstance(value, bool):
+                raise UsageError(f"{owner}: {name} must be true or false, got {value!r}")
+            return
+        if self.default is None and (value is None or isinstance(value, list)):
+            for item in value or []:
+                self._check_number(owner, f"each number of {name}", item)
+            return
+        self._check_number(owner, name, value)
+
+    def _check_number(self, owner: str, name: str, value: Value) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise UsageError(f"{owner}: {name} must be a finite number, got {value!r}")
+        if self.whole and value != int(value):
+            raise UsageError(f"{owner}: {name} must be a whole number, got {value}")
+        if (value < 0 and not self.negative) or (self.above_zero and value == 0):
+            wanted = "positive" if self.above_zero else "zero or more"
+            raise UsageError(f"{owner}: {name} must be {wanted}, got {value}; leave it out to let the race choose it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What every entry of the catalogue declares."""
+
+    name: str  # as users type it
+    title: str  # as people write it
+    source: str  # paper or documentation
+    space: Mapping[str, Hyperparameter] = field(default_factory=dict)
+    example: Settings = field(default_factory=dict)  # a non-neutral value for every hyperparameter, for the contract suite
+    aliases: tuple[str, ...] = ()
+    carries: str = ""  # module that an exported script copies whole, where `code` names something that its own module does not define
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "space", MappingProxyType(dict(self.space)))
+        object.__setattr__(self, "example", MappingProxyType(dict(self.example)))
+
+    def defaults(self) -> dict[str, Value]:
+        return {name: hyper.default for name, hyper in self.space.items()}
+
+    def check(self, settings: Settings) -> None:
+        """Raise UsageError for a setting that this entry does not have or cannot take."""
+        for name, value in settings.items():
+            if name not in self.space:
+                raise unknown(f"setting of {self.name}", name, self.space)
+            self.space[name].check(self.name, name, value)
+
+
+def _anywhere(profile: Profile) -> str:
+    return ""
+
+
+def _as_declared(settings: Settings, profile: Profile) -> dict[str, Value]:
+    return dict(settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(Entry):
+    """A training criterion `(output, target) -> scalar`, mean over the batch."""
+
+    tasks: tuple[str, ...]  # of fallline._profile.TASKS
+    reads: tuple[str, ...]  # kinds of model output it can read: "real", "probability", "log-probability"
+    build: Callable[[Settings], LossFunction]
+    code: Callable[[Settings], str]
+    stock: str = ""  # "torch.nn.HuberLoss" when build returns exactly that class
+    plain_for: tuple[str, ...] = ()  # tasks whose plain loss this is
+    width: int = 1  # model outputs it needs per target column (2: mean and variance)
+    scale_free: bool = True  # the target may be standardised; False: counts and rates stay raw
+    link: Callable[[torch.Tensor], torch.Tensor] | None = None  # output -> what the plain loss's model would give; None: as it is
+    link_code: str = ""  # the same as an expression in `output`
+    suits: Callable[[Profile], float] = lambda profile: 0.0  # how strongly the profile speaks for it, 0 not at all, 1 strongly
+    metrics: tuple[str, ...] = ()  # metrics that this loss optimises directly
+    refuses: Callable[[Profile], str] = _anywhere  # why it cannot take these targets; "" when it can
+    settle: Callable[[Settings, Profile], dict[str, Value]] = _as_declared  # relative values (target MAD, class counts) -> absolute ones
+
+    def applies(self, profile: Profile) -> str:
+        """Why this loss is no candidate for the problem; an empty string when it is."""
+        if profile.task not in self.tasks:
+            return f"is for {', '.join(self.tasks)}, the task is {profile.task}"
+        if profile.output_kind not in self.reads:
+            return f"reads {' or '.join(self.reads)} outputs, the model gives {profile.output_kind} outputs"
+        if profile.width != self.width:
+            return f"needs {self.width} model output(s) per target, the model gives {profile.width:g}"
+        return self.refuses(profile)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer(Entry):
+    """An update rule; `build(groups, h)` returns one `torch.optim.Optimizer` whose `lr` is the peak."""
+
+    family: str  # of FAMILIES
+    build: Callable[[list[dict[str, Any]], Settings], torch.optim.Optimizer]
+    code: Callable[[Settings, str], str]  # an expression in `groups`, which spell weight_decay; the text is appended (", fused=True")
+    state_copies: int  # floats kept per parameter, beside the parameter and its gradient
+    decay: str = "weight_decay"  # how decay is spelled: "weight_decay" (decoupled), "l2" (coupled) or "" (none)
+    passes_per_step: int = 1  # forward-backward passes that one step costs
+    full_batch: bool = False  # only meaningful when a batch is the whole of train
+    matrices: bool = False  # treats matrices apart from the other parameters
+    stock: str = ""  # "torch.optim.AdamW" when build returns exactly that class
+    refuses: Callable[[Profile], str] = _anywhere
+
+    def applies(self, profile: Profile) -> str:
+        """Why this optimizer is no candidate for the problem; an empty string when it is."""
+        if self.full_batch and profile.batches_per_epoch > 1:
+            return "needs the whole of train in one batch"
+        return self.refuses(profile)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Entry):
+    """A pure function `factor(step, length, h)` that multiplies the peak lr; steps count from 0 to length - 1."""
+
+    factor: Callable[[int, int, Settings], float]
+    reads_metric: bool = False  # then `react` multiplies the factor too
+    react: Callable[[Sequence[float], Settings], float] | None = None  # metric history (lower is better) at fixed points -> factor
+    peaks_at: float = 0.0  # share of the length at which lr is highest; late ones are not cut early
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip(Entry):
+    """What is done to gradients between backward and step; `build(h)` takes the parameters and returns a function of them."""
+
+    build: Callable[[Settings], ClipFunction | None]
+    code: Callable[[Settings], str]  # a statement in `parameters`; "" for none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topic(Entry):
+    """A page on a choice that is no entry of its own: it has no space, only a title and a docstring."""
+
+
+def all_losses() -> dict[str, Loss]:
+    return discover("fallline.catalogue.losses", Loss)
+
+
+def all_optimizers() -> dict[str, Optimizer]:
+    return discover("fallline.catalogue.optimizers", Optimizer)
+
+
+def all_schedules() -> dict[str, Schedule]:
+    return discover("fallline.catalogue.schedules", Schedule)
+
+
+def all_clips() -> dict[str, Clip]:
+    return discover("fallline.catalogue.clips", Clip)
+
+
+def all_topics() -> dict[str, Topic]:
+    return discover("fallline.catalogue.topics", Topic)
+
+
+def _named(kind: str, name: str, entries: Mapping[str, Entry]) -> Entry:
+    key = name.lower().replace("-", "_").replace(" ", "_")
+    if key in entries:
+        return entries[key]
+    for entry in entries.values():
+        if key in entry.aliases:
+            return entry
+    raise unknown(kind, name, [*entries, *(alias for entry in entries.values() for alias in entry.aliases)])
+
+
+def loss(name: str) -> Loss:
+    found = _named("loss", name, all_losses())
+    assert isinstance(found, Loss)
+    return found
+
+
+def optimizer(name: str) -> Optimizer:
+    found = _named("optimizer", name, all_optimizers())
+    assert isinstance(found, Optimizer)
+    return found
+
+
+def schedule(name: str) -> Schedule:
+    found = _named("schedule", name, all_schedules())
+    assert isinstance(found, Schedule)
+    return found
+
+
+def clip(name: str) -> Clip:
+    found = _named("clip", name, all_clips())
+    assert isinstance(found, Clip)
+    return found
+
+
+def topic(name: str) -> Topic:
+    found = _named("topic", name, all_topics())
+    assert isinstance(found, Topic)
+    return found
+
+
+def all_entries() -> Iterable[tuple[str, Entry]]:
+    """Every entry with its kind ("loss", "optimizer", "schedule", "clip"), in catalogue order."""
+    for kind, entries in (("loss", all_losses()), ("optimizer", all_optimizers()), ("schedule", all_schedules()), ("clip", all_clips())):
+        for entry in entries.values():
+            yield kind, entry

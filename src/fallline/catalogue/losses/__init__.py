@@ -1,0 +1,1 @@
+"""Losses: one entry a file. Add a file with `ENTRY = Loss(...)`; the contract suite proves it."""
