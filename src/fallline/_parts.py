@@ -105,7 +105,7 @@ def lr_curve(recipe: Recipe) -> Callable[[int], float] | None:
     if cooldown is not None:
         held = scheduled(max(cooldown.at - 1, 0))
         return lambda step: scheduled(step) if step < cooldown.at else held * (1.0 - (step - cooldown.at) / cooldown.steps)
-    if recipe.schedule.name == "constant" and not warmup and change is None:
+    if entry.flat and not warmup and change is None:
         return None
     return scheduled
 

@@ -114,7 +114,8 @@ def _simplicity(entry: Entered) -> tuple[int, int, int]:
     if entry.trial.name == BASELINE or recipe.optimizer.own:
         return (0, 0, 0)
     optimizer = catalogue.optimizer(recipe.optimizer.name)
-    extras = [recipe.schedule.name != "constant", recipe.clip.name != "none", recipe.average is not None, recipe.lr_change is not None]
+    schedule, clip = catalogue.schedule(recipe.schedule.name), catalogue.clip(recipe.clip.name)
+    extras = [not schedule.flat, clip.build(recipe.clip.settings) is not None, recipe.average is not None, recipe.lr_change is not None]
     return (optimizer.passes_per_step, optimizer.state_copies, sum(extras))
 
 

@@ -166,6 +166,7 @@ class Schedule(Entry):
     factor: Callable[[int, int, Settings], float]
     reads_metric: bool = False  # then `react` multiplies the factor too
     react: Callable[[Sequence[float], Settings], float] | None = None  # metric history (lower is better) at fixed points -> factor
+    flat: bool = False  # the factor is 1 throughout
     peaks_at: float = 0.0  # share of the length at which lr is highest; late ones are not cut early
 
 

@@ -55,6 +55,10 @@ def descend(optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Paramete
         optimizer.step()
 
 
+def _settings(entry: Optimizer) -> tuple[Settings, Settings]:
+    return entry.defaults(), entry.example
+
+
 def _run(entry: Optimizer, settings: Settings, seed: int, steps: int = STEPS) -> list[torch.Tensor]:
     groups = start(seed)
     descend(entry.build(groups, settings), parameters_of(groups), steps)
@@ -71,8 +75,7 @@ def check_code(entry: Optimizer, seed: int = 0) -> None:
     """`code` evaluates, with torch alone, to an optimizer that makes the same steps bit for bit; stock ones are of that very class."""
     import torch
 
-    settings: Settings
-    for settings in (entry.defaults(), entry.example):
+    for settings in _settings(entry):
         groups, again = start(seed), start(seed)
         built = entry.build(groups, settings)
         fast = "".join(f", {name}=True" for name in ("fused", "foreach") if built.defaults.get(name))
@@ -89,7 +92,7 @@ def check_code(entry: Optimizer, seed: int = 0) -> None:
 
 def check_descent(entry: Optimizer, seed: int = 0) -> None:
     """It goes down a quadratic bowl, with its defaults and with its example."""
-    for settings in (entry.defaults(), entry.example):
+    for settings in _settings(entry):
         groups = start(seed)
         before = bowl(parameters_of(groups)).item()
         descend(entry.build(groups, settings), parameters_of(groups), 50)
@@ -101,7 +104,7 @@ def check_resume(entry: Optimizer, seed: int = 0) -> None:
     """Saved to bytes and loaded into a new optimizer, it goes on bit for bit as if nothing had happened."""
     import torch
 
-    for settings in (entry.defaults(), entry.example):
+    for settings in _settings(entry):
         groups, again = start(seed), start(seed)
         optimizer, resumed = entry.build(groups, settings), entry.build(again, settings)
         descend(optimizer, parameters_of(groups), STEPS)

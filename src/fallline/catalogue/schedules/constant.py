@@ -35,5 +35,6 @@ ENTRY = Schedule(
     space={"warmup": WARMUP},
     example={"warmup": 0.1},
     factor=constant,
+    flat=True,
     aliases=("fixed",),
 )

@@ -3,7 +3,8 @@
 What it does:
 factor = gamma ^ (number of drops so far): lr is held, then multiplied by gamma after each `every` share of the
 length. With the defaults (a third, 0.1) a training of 90 epochs runs 30 epochs each at the peak, a tenth and a
-hundredth of it, which is the schedule that ResNet was trained with.
+hundredth of it: the usual schedule for ResNets on ImageNet (He et al. themselves waited for the error to stop
+falling).
 
 When it suits:
 Convolutional networks with SGD and momentum and a long training: the plateau at the high rate explores, and each drop
@@ -38,9 +39,16 @@ ENTRY = Schedule(
     space={
         "warmup": WARMUP,
         "every": Hyperparameter(
-            default=1 / 3, why="ResNet's 30 of 90 epochs", low=0.15, high=0.6, unit="share of the length", above_zero=True
+            default=1 / 3,
+            why="30 of 90 epochs, the usual ImageNet schedule and torchvision's",
+            low=0.15,
+            high=0.6,
+            unit="share of the length",
+            above_zero=True,
         ),
-        "gamma": Hyperparameter(default=0.1, why="torch's default and ResNet's", low=0.05, high=0.5, log=True, above_zero=True),
+        "gamma": Hyperparameter(
+            default=0.1, why="torch's default, and what He et al. divide by", low=0.05, high=0.5, log=True, above_zero=True
+        ),
     },
     example={"warmup": 0.1, "every": 0.25, "gamma": 0.5},
     factor=step_decay,

@@ -1,0 +1,135 @@
+"""Muon equals torch's own at bfloat16's precision, its other half equals AdamW, and clips keep their bounds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fallline import catalogue
+from fallline._errors import UsageError
+from fallline.catalogue.optimizers import fastest, torch_groups
+from fallline.catalogue.optimizers._muon import MuonAdamW, muon_scale, orthogonalised
+from fallline.testing.clips import gradients, start
+
+BFLOAT16 = 2**-8  # its relative precision; five Newton-Schulz steps multiply it by a few
+
+
+def trained(optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter], steps: int = 10) -> None:
+    for step in range(steps):
+        generator = torch.Generator().manual_seed(step)
+        for parameter in parameters:
+            parameter.grad = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+        optimizer.step()
+
+
+def matrices(dtype: torch.dtype = torch.float32) -> list[torch.nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=dtype)) for shape in ((16, 8), (8, 16), (12, 12))]
+
+
+@pytest.mark.parametrize("adjust", ["original", "match_rms_adamw"])
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_muon_equals_the_one_of_torch_at_the_precision_of_bfloat16(adjust: str, nesterov: bool) -> None:
+    ours, theirs, before = matrices(), matrices(), matrices()
+    trained(MuonAdamW([{"params": ours, "kind": "matrix"}], lr=0.01, weight_decay=0.1, nesterov=nesterov, adjust=adjust), ours)
+    trained(torch.optim.Muon(theirs, lr=0.01, weight_decay=0.1, nesterov=nesterov, adjust_lr_fn=adjust), theirs)
+    for one, other, old in zip(ours, theirs, before, strict=True):
+        assert (one - other).norm() / (one - old).norm() < 10 * BFLOAT16
+
+
+def test_what_is_no_matrix_follows_adamw() -> None:
+    ours, theirs = matrices(torch.float64), matrices(torch.float64)
+    trained(MuonAdamW([{"params": ours, "kind": "other"}], lr=0.01, weight_decay=0.1, betas=(0.8, 0.95), eps=1e-3), ours)
+    trained(torch.optim.AdamW(theirs, lr=0.01, weight_decay=0.1, betas=(0.8, 0.95), eps=1e-3), theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
+def test_groups_say_which_rule_they_follow_and_keep_it_through_a_checkpoint() -> None:
+    weight, bias = torch.nn.Parameter(torch.ones(3, 2)), torch.nn.Parameter(torch.ones(3))
+    groups = [{"params": [weight], "decay": True, "kind": "matrix"}, {"params": [bias], "decay": False, "kind": "other"}]
+    entry = catalogue.optimizer("muon")
+    optimizer, resumed = entry.build(groups, entry.defaults()), entry.build(groups, entry.defaults())
+    trained(optimizer, [weight, bias], steps=2)
+    resumed.load_state_dict(optimizer.state_dict())
+    assert [group["algo"] for group in resumed.param_groups] == ["muon", "adamw"]
+    assert [group["weight_decay"] for group in resumed.param_groups] == [0.1, 0.0]
+    assert {len(resumed.state[weight]), len(resumed.state[bias])} == {1, 3}
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(1, 12), columns=st.integers(1, 12))
+def test_orthogonalised_keeps_the_directions_and_evens_out_their_lengths(seed: int, rows: int, columns: int) -> None:
+    matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    result = orthogonalised(matrix, 5)
+    assert result.shape == matrix.shape
+    u, values, v = torch.linalg.svd(matrix, full_matrices=False)
+    inside = u.T @ result @ v.T
+    lengths = inside.diagonal()
+    torch.testing.assert_close(inside, torch.diag(lengths), rtol=0, atol=1e-7)  # the same singular vectors
+    large = values > 0.02 * values.norm()  # five steps lift a direction of 2 % of the whole; smaller ones are still on their way
+    assert ((lengths[large] > 0.5) & (lengths[large] < 1.3)).all()
+
+
+def test_a_convolution_is_read_as_outputs_times_everything_else() -> None:
+    kernel, flat = torch.nn.Parameter(torch.randn(6, 3, 2, 2)), torch.nn.Parameter(torch.empty(6, 12))
+    flat.data.copy_(kernel.detach().flatten(1))
+    for parameter in (kernel, flat):
+        optimizer = MuonAdamW([{"params": [parameter], "kind": "matrix"}], lr=0.1)
+        for step in range(3):
+            parameter.grad = torch.randn(6, 12, generator=torch.Generator().manual_seed(step)).view_as(parameter)
+            optimizer.step()
+    assert torch.equal(kernel.detach().flatten(1), flat.detach())
+    assert muon_scale(kernel.shape, "match_rms_adamw") == muon_scale(flat.shape, "match_rms_adamw")
+
+
+def test_the_fastest_form_is_asked_for_where_the_class_has_it() -> None:
+    parameters = [{"params": [torch.nn.Parameter(torch.zeros(2))]}]
+    assert fastest(torch.optim.AdamW, parameters) == {"fused": True}
+    assert fastest(torch.optim.Adamax, parameters) == {"foreach": True}
+    assert fastest(torch.optim.Muon, parameters) == {}
+    assert fastest(torch.optim.AdamW, [{"params": [torch.nn.Parameter(torch.zeros(2, dtype=torch.complex64))]}]) == {"foreach": True}
+
+
+def test_groups_without_decay_get_none_and_lose_our_own_words() -> None:
+    groups = torch_groups([{"params": [], "decay": True, "kind": "matrix"}, {"params": [], "decay": False, "kind": "other"}], 0.1)
+    assert groups == [{"params": [], "weight_decay": 0.1}, {"params": [], "weight_decay": 0.0}]
+
+
+def test_a_plain_adamw_is_exactly_the_one_of_torch() -> None:
+    entry = catalogue.optimizer("adamw")
+    ours = entry.build([{"params": matrices(), "decay": True, "kind": "other"}], entry.defaults())
+    theirs = torch.optim.AdamW(matrices(), fused=True)
+    assert ours.defaults == {**theirs.defaults}
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"), [("adamw", "lr", 0.0), ("adamw", "lr", -0.1), ("muon", "adjust", "rms"), ("muon", "nesterov", 1)]
+)
+def test_impossible_settings_are_refused(name: str, setting: str, value: object) -> None:
+    with pytest.raises(UsageError, match=setting):
+        catalogue.optimizer(name).check({setting: value})
+
+
+@given(seed=st.integers(0, 2**32), scale=st.floats(1e-3, 1e6), bound=st.floats(1e-3, 1e3))
+def test_clips_hold_their_bounds(seed: int, scale: float, bound: float) -> None:
+    parameters = start(seed, scale)
+    by_norm = catalogue.clip("norm").build({"max_norm": bound})
+    assert by_norm is not None
+    by_norm(parameters)
+    assert gradients(parameters).norm() <= bound * (1 + 1e-5)
+    parameters = start(seed, scale)
+    by_value = catalogue.clip("value").build({"clip_value": bound})
+    assert by_value is not None
+    by_value(parameters)
+    assert gradients(parameters).abs().max() <= bound * (1 + 1e-6)
+
+
+@given(seed=st.integers(0, 2**32), bound=st.floats(1e-3, 1.0))
+def test_clipping_by_norm_keeps_the_direction(seed: int, bound: float) -> None:
+    parameters = start(seed, 10.0)
+    clip = catalogue.clip("norm").build({"max_norm": bound})
+    assert clip is not None
+    clip(parameters)
+    assert torch.cosine_similarity(gradients(parameters), gradients(start(seed, 10.0)), dim=0) > 1 - 1e-5
