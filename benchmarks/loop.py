@@ -50,7 +50,7 @@ def ours(problem: Problem, steps: int) -> float:
     """Seconds of the same training by the code under `fallline.train`, without its one-time preparation and without looks."""
     setting = prepare(problem)
     plan = make_plan(setting, price=1, constraints=Constraints())
-    recipe = Recipe(loss=Part("mse"), optimizer=Part("adamw"), steps=steps, evaluations=1)
+    recipe = Recipe(loss=Part("mse"), optimizer=Part("adamw"), decay_on="all", steps=steps, evaluations=1)
     training = start(setting.bench(plan), recipe)
     began = time.perf_counter()
     training.run(steps)

@@ -68,6 +68,7 @@ FAULTS: dict[str, tuple[Entry, Callable[..., None]]] = {
     "a factor of zero": (replace(COSINE, factor=lambda step, length, h: 1.0 - step / max(length - 1, 1)), schedules.check_bounds),
     "no answer for an empty training": (replace(COSINE, factor=lambda step, length, h: step / length), schedules.check_edges),
     "a peak somewhere else": (replace(COSINE, peaks_at=0.5), schedules.check_peak),
+    "a curve that is called flat": (replace(COSINE, flat=True), schedules.check_peak),
     "a reaction to progress": (replace(PLATEAU, react=lambda history, h: 0.5), schedules.check_reaction),
     "a clip without a bound": (replace(NORM, build=lambda h: lambda parameters: None), clips.check_bounds),
     "a clip that stretches": (

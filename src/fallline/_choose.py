@@ -247,7 +247,6 @@ def _raced(setting: Setting, plan: Plan, run: Run, clock: Clock, say: Callable[[
         verdict = verdict_of(race, decided, facts(setting, plan), step_s * plan.length)
         _hand_over(run, race, decided.winner.trial.name, verdict)
     run.journal.write("verdict", spent_s=clock.spent_s, **verdict.document["verdict"], words=headline(verdict.document))
-    run.close()
     return verdict
 
 

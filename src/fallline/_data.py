@@ -37,7 +37,7 @@ class Data:
     def batches(self, seed: int, device: torch.device) -> Batches:
         """Training batches under `seed`."""
         order = Order(self.train.size, self.batch_size, seed=seed, **self.order)
-        return Batches(self.train, order, self.unpack, device)
+        return Batches(self.train, order, self.unpack, device, own_unpack=self.unpack is not pair)
 
     def sweep(self, split: str, device: torch.device, rows: Tensor | None = None) -> Iterator[tuple[Any, Tensor]]:
         """A split in order, in large batches; `rows` restricts it to some examples."""

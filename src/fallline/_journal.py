@@ -30,17 +30,15 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         _drop_torn_line(path)
-        self._file = open(path, "ab")  # noqa: SIM115  # stays open for the length of a race; `close` ends it
+        path.touch()
 
     def write(self, event: str, **facts: Any) -> None:
         """Append one event and wait until it is on disk. Numbers that are not finite become null with a word beside them."""
         line = json.dumps({"event": event, "at": round(time.time(), 3), **_plain(facts)}, ensure_ascii=False, allow_nan=False)
-        self._file.write(line.encode("utf-8") + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        self._file.close()
+        with open(self.path, "ab") as file:  # opened for each of the few dozen events of a race: nothing to close when it is killed
+            file.write(line.encode("utf-8") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

@@ -44,7 +44,7 @@ class LoopTraining:
     def __init__(self, bench: Workbench, recipe: Recipe, model: nn.Module) -> None:
         self.bench, self.recipe, self.model = bench, recipe, model
         problem = bench.problem
-        self.loss = build_loss(recipe, problem)
+        self.loss = build_loss(recipe, problem, next(model.parameters(), None))
         self.optimizer = build_optimizer(recipe, model, problem)
         self.batches = bench.data.batches(recipe.seed, bench.device)
         self.curve = None if recipe.schedule.own else lr_curve(recipe)

@@ -34,18 +34,22 @@ class Parts:
 def build(recipe: Recipe, model: nn.Module, problem: Problem | None = None) -> Parts:
     """The parts of `recipe` for `model`; parts named `own` are taken from `problem`."""
     optimizer = build_optimizer(recipe, model, problem)
-    return Parts(build_loss(recipe, problem), optimizer, build_scheduler(recipe, optimizer, problem), build_clip(recipe, problem))
+    return Parts(build_loss(recipe, problem, next(model.parameters(), None)), optimizer, build_scheduler(recipe, optimizer, problem), build_clip(recipe, problem))
 
 
-def build_loss(recipe: Recipe, problem: Problem | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+def build_loss(recipe: Recipe, problem: Problem | None = None, like: Tensor | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss as a plain function or module; its class weights, where it has some, lie beside `like` and have its dtype."""
     if recipe.loss.own:
         return _own(problem, "loss")  # type: ignore[no-any-return]  # checked to be callable by Problem
-    return catalogue.loss(recipe.loss.name).build(recipe.loss.settings)
+    entry = catalogue.loss(recipe.loss.name)
+    loss = entry.build({**entry.defaults(), **recipe.loss.settings})
+    return loss.to(like.device, like.dtype) if like is not None and isinstance(loss, nn.Module) else loss
 
 
 def build_clip(recipe: Recipe, problem: Problem | None = None) -> Callable[[Sequence[Tensor]], object] | None:
     if not recipe.clip.own:
-        return catalogue.clip(recipe.clip.name).build(recipe.clip.settings)
+        entry = catalogue.clip(recipe.clip.name)
+        return entry.build({**entry.defaults(), **recipe.clip.settings})
     clip = _own(problem, "clip")
     return clip if callable(clip) else partial(torch.nn.utils.clip_grad_norm_, max_norm=float(clip))
 

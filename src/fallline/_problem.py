@@ -131,6 +131,8 @@ class Problem:
 
 def call(model: nn.Module, inputs: Any) -> Tensor:
     """The model's output for a batch of inputs: a tensor, a tuple of positional or a dict of keyword arguments."""
+    if isinstance(inputs, Tensor):
+        return model(inputs)  # type: ignore[no-any-return]
     if isinstance(inputs, tuple | list):
         return model(*inputs)  # type: ignore[no-any-return]  # Module.__call__ is untyped
     if isinstance(inputs, Mapping):

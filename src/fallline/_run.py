@@ -81,9 +81,6 @@ class Run:
             if path.name.startswith(stem) and path.name[len(stem) :].removesuffix(".pt").isdigit() and path not in kept:
                 path.unlink(missing_ok=True)
 
-    def close(self) -> None:
-        self.journal.close()
-
 
 def find(name: str | Path) -> Path:
     """The folder of a run given by path or id; an unknown one is refused with the nearest."""

@@ -23,7 +23,7 @@ from fallline._parts import build_clip, build_loss, build_optimizer, build_sched
 from fallline._problem import Problem, call
 from fallline._recipe import Recipe
 
-CHUNK = 16  # steps between looks at the loss and the clock: a few microseconds spread over some milliseconds
+CHUNK = 32  # steps between looks at the loss and the clock: a few microseconds spread over some milliseconds
 
 
 class Diverged(Exception):
@@ -99,7 +99,7 @@ class Training:
 
     def __post_init__(self) -> None:
         problem, recipe = self.bench.problem, self.recipe
-        self.loss = build_loss(recipe, problem)
+        self.loss = build_loss(recipe, problem, next(self.model.parameters(), None))
         self.optimizer = build_optimizer(recipe, self.model, problem)
         self.clip = build_clip(recipe, problem)
         self.own_scheduler = build_scheduler(recipe, self.optimizer, problem) if recipe.schedule.own else None

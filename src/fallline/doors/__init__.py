@@ -31,7 +31,9 @@ class Door:
 
     def options(self) -> tuple[str, ...]:
         """What a user may say about such a file."""
-        return tuple(name for name, given in inspect.signature(self.open).parameters.items() if given.kind is inspect.Parameter.KEYWORD_ONLY)
+        return tuple(
+            name for name, given in inspect.signature(self.open).parameters.items() if given.kind is inspect.Parameter.KEYWORD_ONLY
+        )
 
 
 def doors() -> dict[str, Door]:

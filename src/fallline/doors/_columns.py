@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from fallline._errors import RefusedError
 from fallline.doors._prepare import calendar, moments, numbers, words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # What people write where there is no number; in a column of words these stay words.
 NOTHING = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "?", "-", "--", ".", "missing", "unknown")
 MOST = 0.95  # of the values make a column numbers or dates; the rest is counted as missing and said
 FEW_NUMBERS = 20  # distinct numbers below which a stray word makes a column categories: codes such as 1, 2, 3, unknown
+MONTHS = "%Y-%m"
 FORMS = (
     "%Y-%m-%d",
     "%Y-%m-%d %H:%M:%S%.f",
@@ -35,7 +39,7 @@ FORMS = (
     "%d/%m/%Y %H:%M:%S",
     "%m/%d/%Y %H:%M",
     "%d/%m/%Y %H:%M",
-    "%Y-%m",
+    MONTHS,
 )
 DATES_TRIED = 500  # values on which a form of date is tried before all are read
 TEXT_VALUES = 1_000  # distinct values above which long or many-worded ones are free text
@@ -124,8 +128,8 @@ def refuse_text(column: pl.Series, values: pl.Series) -> None:
     spaced = float(present.str.contains(r"\s").mean())  # type: ignore[arg-type]
     if length > TEXT_LENGTH or spaced > 0.5:  # half of the values are several words
         raise RefusedError(
-            f"column {column.name!r} is free text: {distinct:,} different values, {length:.0f} characters long on average. Texts are not read "
-            f"by this door yet; drop the column from the file, or replace it by numbers or a few categories"
+            f"column {column.name!r} is free text: {distinct:,} different values, {length:.0f} characters long on average. Texts are not "
+            f"read by this door yet; drop the column from the file, or replace it by numbers or a few categories"
         )
 
 
@@ -160,7 +164,7 @@ def number_maps(values: NDArray[np.float64]) -> list[list[list[float]]]:
     """Two views of a number, each a line through stored points with mean 0 and deviation 1: to scale, and by rank.
 
     Straight: standardised and clipped, which keeps what is linear linear. By rank: quantiles to those of a normal, which opens up heavy
-    tails. Together they were best or near it on eleven tables; alone either lost 5 to 10 % on some (docs/architecture.md).
+    tails. Together they were best or near it on ten tables, where either alone lost up to a tenth on some.
     """
     mean, deviation = float(values.mean()), float(values.std())
     low, high = float(values.min()), float(values.max())
@@ -169,7 +173,7 @@ def number_maps(values: NDArray[np.float64]) -> list[list[list[float]]]:
     ends = [max(low, mean - CLIP * deviation), min(high, mean + CLIP * deviation)]
     straight = [ends, [(end - mean) / deviation for end in ends]]
     normal = np.linspace(-REACH, REACH, KNOTS)
-    share = np.array([0.5 * (1 + _erf(place / np.sqrt(2))) for place in normal])
+    share = np.array([0.5 * (1 + math.erf(place / math.sqrt(2))) for place in normal])
     share[0], share[-1] = 0.0, 1.0
     places, which = np.unique(np.quantile(values, share), return_inverse=True)
     if len(places) < 3:  # two values: by rank is the same as to scale
@@ -178,12 +182,6 @@ def number_maps(values: NDArray[np.float64]) -> list[list[list[float]]]:
     shaped = np.interp(values, places, heights)
     heights = (heights - shaped.mean()) / shaped.std()
     return [straight, [places.tolist(), heights.tolist()]]
-
-
-def _erf(x: float) -> float:
-    import math
-
-    return math.erf(x)
 
 
 def _counts_rows(values: NDArray[np.float64]) -> bool:
@@ -197,6 +195,8 @@ def _date(column: pl.Series, what: Column, train: NDArray[np.int64], timed: bool
     if not known.any():
         return None, "it has no value in the training rows"
     turning = [name for name in ("day of year", "day of week", "time of day") if len(np.unique(parts[name][known])) > 1]
+    if what.form == MONTHS:
+        turning = [name for name in turning if name != "day of week"]  # of the first of a month, which nobody wrote
     # with a split in time the later parts lie outside of what was seen: what only passes would have to be guessed beyond it
     passing = [] if timed else [name for name in ("year", "time") if parts[name][known].std() > 0]
     lines = [[name, float(parts[name][known].mean()), float(parts[name][known].std())] for name in passing]
@@ -206,11 +206,10 @@ def _date(column: pl.Series, what: Column, train: NDArray[np.int64], timed: bool
 
 
 def _category(column: pl.Series, train: NDArray[np.int64]) -> tuple[dict[str, Any] | None, str]:
-    text = words(column)[train]
-    counts = text.drop_nulls().value_counts(sort=True, name="rows")
-    name = text.name
-    frequent = counts.filter(pl.col("rows") >= VALUE_ROWS).sort(["rows", name], descending=[True, False])
-    kept = sorted(frequent[name].head(VALUES).to_list())
+    text = words(column).rename("value")[train]
+    counts = text.drop_nulls().value_counts(name="rows")
+    frequent = counts.filter(pl.col("rows") >= VALUE_ROWS).sort(["rows", "value"], descending=[True, False])
+    kept = sorted(frequent["value"].head(VALUES).to_list())
     missing = text.null_count() > 0
     rare = len(counts) - len(kept)
     if not kept and rare > 1:
@@ -219,4 +218,4 @@ def _category(column: pl.Series, train: NDArray[np.int64]) -> tuple[dict[str, An
         return None, "all its values are equal"
     code = len(kept) + 1 if missing else 0
     spec = {"name": column.name, "kind": "category", "values": kept, "missing": code, "size": len(kept) + 1 + missing}
-    return spec, f"{rare:,} of its {len(counts):,} values are rare and share one embedding" if rare else ""
+    return spec, f"values in fewer than {VALUE_ROWS} training rows share one code ({rare:,} of {len(counts):,})" if rare else ""

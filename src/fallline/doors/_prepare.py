@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import base64
 import zlib
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
 
 PARTS = ("train", "valid", "audit")  # the codes 0, 1, 2 of a split; 3 is a row that none of them uses
 DAY = 86_400.0  # seconds
@@ -35,7 +39,7 @@ def words(column: pl.Series) -> pl.Series:
     return text.set(text == "", None)
 
 
-def numbers(column: pl.Series, decimal: str = ".") -> np.ndarray:
+def numbers(column: pl.Series, decimal: str = ".") -> Floats:
     """Values as float64; NaN where there is none or where it is no number."""
     if column.dtype == pl.String:
         column = column.str.strip_chars()
@@ -58,21 +62,20 @@ def moments(column: pl.Series, form: str) -> pl.Series:
     return column.cast(pl.Datetime("us"))
 
 
-def seconds(times: pl.Series) -> np.ndarray:
+def seconds(times: pl.Series) -> Floats:
     """Points in time as seconds since 1970; NaN where missing."""
     return times.dt.epoch("us").cast(pl.Float64).fill_null(float("nan")).to_numpy() / 1e6
 
 
-def calendar(times: pl.Series) -> dict[str, np.ndarray]:
+def calendar(times: pl.Series) -> dict[str, Floats]:
     """Where each time stands in the turn of the year, the week and the day (0 to 1), its year, and itself in seconds."""
 
-    def filled(part: pl.Series) -> np.ndarray:
+    def filled(part: pl.Series) -> Floats:
         return part.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
     clock = filled(times.dt.hour()) * 3600 + filled(times.dt.minute()) * 60 + filled(times.dt.second())
     return {
-        "month": (filled(times.dt.month()) - 1) / 12,
-        "day of year": (filled(times.dt.ordinal_day()) - 1) / 365.25,
+        "day of year": (filled(times.dt.ordinal_day()) - 1) / 365.25,  # the month is in it
         "day of week": (filled(times.dt.weekday()) - 1) / 7,
         "time of day": clock / DAY,
         "year": filled(times.dt.year()),
@@ -80,7 +83,7 @@ def calendar(times: pl.Series) -> dict[str, np.ndarray]:
     }
 
 
-def number_features(column: pl.Series, spec: dict[str, Any]) -> list[np.ndarray]:
+def number_features(column: pl.Series, spec: dict[str, Any]) -> list[Floats]:
     """Each map of the column, a line through stored points that stays flat outside them; then a flag for missing values."""
     values = numbers(column, spec["decimal"])
     missing = np.isnan(values)
@@ -89,7 +92,7 @@ def number_features(column: pl.Series, spec: dict[str, Any]) -> list[np.ndarray]
     return [*features, missing.astype(np.float64)] if spec["missing"] else features
 
 
-def date_features(column: pl.Series, spec: dict[str, Any]) -> list[np.ndarray]:
+def date_features(column: pl.Series, spec: dict[str, Any]) -> list[Floats]:
     """Sine and cosine of what turns, a straight line for what passes; a missing time is zero in all of them and flagged."""
     parts = calendar(moments(column, spec["form"]))
     features = []
@@ -103,9 +106,11 @@ def date_features(column: pl.Series, spec: dict[str, Any]) -> list[np.ndarray]:
     return [*features, missing.astype(np.float64)] if spec["missing"] else features
 
 
-def category_codes(column: pl.Series, spec: dict[str, Any]) -> np.ndarray:
+def category_codes(column: pl.Series, spec: dict[str, Any]) -> NDArray[np.int64]:
     """1, 2, ... for the stored values; 0 for rare values, for values never seen, and for missing ones unless they have a code."""
-    codes = pl.DataFrame({"value": spec["values"], "code": np.arange(1, len(spec["values"]) + 1)}, schema={"value": pl.String, "code": pl.Int64})
+    codes = pl.DataFrame(
+        {"value": spec["values"], "code": np.arange(1, len(spec["values"]) + 1)}, schema={"value": pl.String, "code": pl.Int64}
+    )
     text = words(column).rename("value")
     found = text.to_frame().join(codes, on="value", how="left", maintain_order="left")["code"].fill_null(0).to_numpy(writable=True)
     found[text.is_null().to_numpy()] = spec["missing"]
@@ -116,10 +121,7 @@ def features(frame: pl.DataFrame, preparation: dict[str, Any]) -> tuple[torch.Te
     """The model's inputs: numeric features, float32 (rows, F), and category codes, int64 (rows, C)."""
     makers = {"number": number_features, "date": date_features}
     numeric = [
-        feature
-        for spec in preparation["columns"]
-        if spec["kind"] in makers
-        for feature in makers[spec["kind"]](frame[spec["name"]], spec)
+        feature for spec in preparation["columns"] if spec["kind"] in makers for feature in makers[spec["kind"]](frame[spec["name"]], spec)
     ]
     categories = [category_codes(frame[spec["name"]], spec) for spec in preparation["columns"] if spec["kind"] == "category"]
     rows = len(frame)
@@ -132,13 +134,10 @@ def features(frame: pl.DataFrame, preparation: dict[str, Any]) -> tuple[torch.Te
 def targets(frame: pl.DataFrame, preparation: dict[str, Any]) -> torch.Tensor:
     """What is to be predicted: int64 indices for multiclass, else float32; rows without a target get -1 or NaN."""
     spec = preparation["target"]
-    columns = []
-    for name in spec["names"]:
-        if spec["labels"]:
-            columns.append(label_indices(frame[name], spec))
-        else:
-            values = numbers(frame[name], preparation["reading"]["decimal"])
-            columns.append(values)
+    columns = [
+        label_indices(frame[name], labels, numeric, spec["decimal"]) if labels else numbers(frame[name], spec["decimal"])
+        for name, labels, numeric in zip(spec["names"], spec["labels"], spec["numeric"], strict=True)
+    ]
     values = np.stack(columns, axis=1)
     if spec["scale"] is not None:
         location, scale = (np.asarray(part, dtype=np.float64) for part in spec["scale"])
@@ -148,14 +147,12 @@ def targets(frame: pl.DataFrame, preparation: dict[str, Any]) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.int64 if spec["task"] == "multiclass" else np.float32))
 
 
-def label_indices(column: pl.Series, spec: dict[str, Any]) -> np.ndarray:
-    """Each row's class as its index in the stored labels, -1 where it is none of them."""
-    labels = spec["labels"]
-    if not spec["numeric"]:
-        text = words(column)
-        known = {label: index for index, label in enumerate(labels)}
-        return np.array([known.get(value, -1) for value in text.to_list()], dtype=np.float64)
-    values = numbers(column, spec["decimal"])
+def label_indices(column: pl.Series, labels: Sequence[str], numeric: bool, decimal: str = ".") -> Floats:
+    """Each row's class as its index in the labels, -1 where it is none of them."""
+    if not numeric:
+        known = {label: float(index) for index, label in enumerate(labels)}
+        return np.array([known.get(value, -1.0) for value in words(column).to_list()], dtype=np.float64)
+    values = numbers(column, decimal)
     found = np.full(len(values), -1.0)
     for index, label in enumerate(labels):
         found[values == float(label)] = index
@@ -167,7 +164,7 @@ def apply(frame: pl.DataFrame, preparation: dict[str, Any]) -> tuple[tuple[torch
     return features(frame, preparation), targets(frame, preparation)
 
 
-def part_of_row(preparation: dict[str, Any]) -> np.ndarray:
+def part_of_row(preparation: dict[str, Any]) -> NDArray[np.uint8]:
     """The part of each row of the file: 0 train, 1 valid, 2 audit, 3 none."""
     return np.frombuffer(zlib.decompress(base64.b64decode(preparation["split"])), dtype=np.uint8)
 

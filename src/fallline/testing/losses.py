@@ -41,9 +41,9 @@ def profile(loss: Loss, task: str) -> Profile:
 
 
 def settings_for(loss: Loss, task: str, settings: Settings) -> dict[str, Value]:
-    """Settings as a recipe for `task` holds them: settled; a binary problem has one weight where others have a list."""
+    """Settings as a recipe for `task` holds them: settled, without what is None, and one weight for binary where others have a list."""
     single = {name: value[-1] if isinstance(value, list) and task == "binary" else value for name, value in settings.items()}
-    return loss.settle(single, profile(loss, task))
+    return {name: value for name, value in loss.settle(single, profile(loss, task)).items() if value is not None}
 
 
 def draw(loss: Loss, task: str, seed: int, dtype: torch.dtype, rows: int = ROWS) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

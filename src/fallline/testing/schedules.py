@@ -68,8 +68,9 @@ def check_hyperparameters(entry: Schedule, seed: int = 0) -> None:
 
 
 def check_peak(entry: Schedule, seed: int = 0) -> None:
-    """`peaks_at` is where the curve is highest."""
+    """`peaks_at` is where the curve is highest; a flat one is at the peak throughout."""
     factors = curve(entry, 1000, entry.defaults())
+    assert not entry.flat or (set(factors) == {1.0} and not entry.reads_metric), f"{entry.name}: says it is flat, but lr changes"
     at = factors[min(round(entry.peaks_at * 1000), 999)]
     assert at >= NEARLY * max(factors), f"{entry.name}: says it peaks at {entry.peaks_at} of the length, where the factor is {at:.3f}"
 

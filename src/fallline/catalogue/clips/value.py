@@ -11,11 +11,10 @@ It needs no norm over the whole model, so nothing has to be gathered first, and 
 others.
 
 When it does not:
-As a general remedy: where the usual gradient elements are above clip_value the step is no longer a descent direction
-in any useful sense, and the relative learning rates of layers are levelled. Elements are much smaller than the norm
-(about norm / sqrt(number of weights): a norm of 1 over a million weights means 0.001 each), so a value such as 0.5
-often never acts at all; check that it does. For exploding gradients of recurrent networks the norm is the better
-tool.
+As a general remedy: where the usual gradient elements are above clip_value little more than the signs of the gradient
+is left, and the relative learning rates of layers are levelled. Elements are much smaller than the norm (about
+norm / sqrt(number of weights): a norm of 1 over a million weights means 0.001 each), so a value such as 0.5 often
+never acts at all; check that it does. For exploding gradients of recurrent networks the norm is the better tool.
 
 Source:
 A. Graves, Generating Sequences with Recurrent Neural Networks (2013), section 2.1, who cut to [-10, 10] and [-100,

@@ -29,11 +29,11 @@ def positive_weights(profile: Profile, balance: float) -> float | list[float]:
 
 def settle_weight(h: Settings, profile: Profile) -> dict[str, Value]:
     """The settings with `weight` made absolute, unless it was given or the classes are not known."""
-    known = h["weight"] is not None or not sum(profile.class_counts)
+    known = h.get("weight") is not None or not sum(profile.class_counts)
     return dict(h) if known else {**h, "weight": class_weights(profile.class_counts, h["balance"])}
 
 
 def settle_pos_weight(h: Settings, profile: Profile) -> dict[str, Value]:
     """The settings with `pos_weight` made absolute, unless it was given or the classes are not known."""
-    known = h["pos_weight"] is not None or not sum(profile.class_counts)
+    known = h.get("pos_weight") is not None or not sum(profile.class_counts)
     return dict(h) if known else {**h, "pos_weight": positive_weights(profile, h["balance"])}

@@ -1,10 +1,10 @@
 """Binary cross-entropy on probabilities
 
 What it does:
-For a probability p, which the model itself makes with a sigmoid, and a target y of 0 or 1: the mean of -[y log p + (1
-- y) log(1 - p)]. torch cuts each logarithm at -100, so that a confident wrong answer costs 100 and not infinity. The
-gradient on p is (p - y) / (p (1 - p)), which the sigmoid's own slope turns into p - y. A guess of one half costs
-0.693.
+For a probability p, which the model itself makes with a sigmoid, and a target y of 0 or 1: the mean of -[y log
+p + (1 - y) log(1 - p)]. torch cuts each logarithm at -100, so that a confident wrong answer costs 100 and not
+infinity. The gradient on p is (p - y) / (p (1 - p)), which the sigmoid's own slope turns into p - y. A guess of one
+half costs 0.693.
 
 When it suits:
 The model already ends in a sigmoid and cannot be changed: somebody else's network, a mixture of probabilities, a

@@ -2,10 +2,10 @@
 
 What it does:
 Binary cross-entropy with logits in which a positive example counts pos_weight times: the mean of -[pos_weight * y log
-p + (1 - y) log(1 - p)]. `balance` says how much of the imbalance is evened out: pos_weight is (negatives /
-positives)^balance, measured on train for each label. With 1 positive in 100 that is 10 at balance 0.5 and 99 at
-balance 1. The outputs move by log(pos_weight): the threshold of one half then stands where p was 1 / (1 +
-pos_weight).
+p + (1 - y) log(1 - p)]. `balance` says how much of the imbalance is evened out: pos_weight is
+(negatives / positives)^balance, measured on train for each label. With 1 positive in 100 that is 10 at balance 0.5
+and 99 at balance 1. The outputs move by log(pos_weight): the threshold of one half then stands where p was
+1 / (1 + pos_weight).
 
 When it suits:
 Rare positives and a metric that counts both classes equally or looks at positives: balanced accuracy, F1, recall.
@@ -33,11 +33,12 @@ from fallline.catalogue.losses._counts import BALANCE, settle_pos_weight
 def build(h: Settings) -> LossFunction:
     import torch
 
-    return torch.nn.BCEWithLogitsLoss(pos_weight=None if h["pos_weight"] is None else torch.tensor(h["pos_weight"]))
+    weight = h.get("pos_weight")  # a recipe leaves out what is None
+    return torch.nn.BCEWithLogitsLoss(pos_weight=None if weight is None else torch.tensor(weight))
 
 
 def code(h: Settings) -> str:
-    weight = None if h["pos_weight"] is None else f"torch.tensor({h['pos_weight']!r})"
+    weight = None if h.get("pos_weight") is None else f"torch.tensor({h['pos_weight']!r})"
     return f"torch.nn.BCEWithLogitsLoss(pos_weight={weight})"
 
 

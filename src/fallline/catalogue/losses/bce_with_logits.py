@@ -1,9 +1,9 @@
 """Binary cross-entropy with logits
 
 What it does:
-For a logit z and a target y of 0 or 1: the mean of max(z, 0) - z * y + log(1 + exp(-|z|)), which equals -[y log p +
-(1 - y) log(1 - p)] with p = sigmoid(z), computed so that no logit can overflow or reach log(0). The gradient is p -
-y, at most 1 in size. A guess of one half costs log(2) = 0.693 for every example. Several columns are several
+For a logit z and a target y of 0 or 1: the mean of max(z, 0) - z * y + log(1 + exp(-|z|)), which equals -[y log
+p + (1 - y) log(1 - p)] with p = sigmoid(z), computed so that no logit can overflow or reach log(0). The gradient is
+p - y, at most 1 in size. A guess of one half costs log(2) = 0.693 for every example. Several columns are several
 independent yes-or-no questions (multi-label).
 
 When it suits:

@@ -32,12 +32,12 @@ from fallline.catalogue.losses._counts import BALANCE, settle_weight
 def build(h: Settings) -> LossFunction:
     import torch
 
-    weight = None if h["weight"] is None else torch.tensor(h["weight"])
-    return torch.nn.CrossEntropyLoss(weight=weight, ignore_index=int(h["ignore_index"]))
+    weight = h.get("weight")  # a recipe leaves out what is None
+    return torch.nn.CrossEntropyLoss(weight=None if weight is None else torch.tensor(weight), ignore_index=int(h["ignore_index"]))
 
 
 def code(h: Settings) -> str:
-    weight = None if h["weight"] is None else f"torch.tensor({h['weight']!r})"
+    weight = None if h.get("weight") is None else f"torch.tensor({h['weight']!r})"
     return f"torch.nn.CrossEntropyLoss(weight={weight}, ignore_index={int(h['ignore_index'])})"
 
 

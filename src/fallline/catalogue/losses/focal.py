@@ -68,12 +68,12 @@ def focal_loss(gamma: float, weight: float | list[float] | None, ignore_index: i
 
 
 def code(h: Settings) -> str:
-    return f"focal_loss(gamma={h['gamma']!r}, weight={h['weight']!r}, ignore_index={int(h['ignore_index'])})"
+    return f"focal_loss(gamma={h['gamma']!r}, weight={h.get('weight')!r}, ignore_index={int(h['ignore_index'])})"
 
 
 def settle(h: Settings, profile: Profile) -> dict[str, Value]:
     # no balance, no weights: gamma alone then does the work, and the recipe stays short
-    if h["weight"] is not None or not h["balance"] or not sum(profile.class_counts):
+    if h.get("weight") is not None or not h["balance"] or not sum(profile.class_counts):
         return dict(h)
     columns = profile.task in ("binary", "multilabel")
     weight: Value = positive_weights(profile, h["balance"]) if columns else class_weights(profile.class_counts, h["balance"])
@@ -106,7 +106,7 @@ ENTRY = Loss(
     example={"gamma": 1.0, "balance": 0.5, "weight": [0.5, 1.0, 2.0, 4.0], "ignore_index": 0},
     tasks=("binary", "multilabel", "multiclass", "sequence"),
     reads=("real",),
-    build=lambda h: focal_loss(gamma=h["gamma"], weight=h["weight"], ignore_index=int(h["ignore_index"])),
+    build=lambda h: focal_loss(gamma=h["gamma"], weight=h.get("weight"), ignore_index=int(h["ignore_index"])),
     code=code,
     suits=suits,
     metrics=("f1", "macro_f1", "average_precision"),

@@ -2,8 +2,9 @@
 
 What it does:
 Adds up the squares of every weight's gradients for ever, s <- s + g^2, and steps w <- w - lr * g / (sqrt(s) + eps). A
-weight that is seldom touched keeps a large step when its turn comes; one that is touched always slows down like 1 /
-sqrt(steps). So it brings its own decaying schedule, one for each weight. With l2, l2 * w joins the gradient first.
+weight that is seldom touched keeps a large step when its turn comes; one that is touched always slows down like
+1 / sqrt(steps). So it brings its own decaying schedule, one for each weight. With l2, l2 * w joins the gradient
+first.
 
 When it suits:
 Sparse data: click models, bags of words, large embedding tables with a linear or shallow network on top, where most

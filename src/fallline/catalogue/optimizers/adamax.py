@@ -1,9 +1,9 @@
 """Adamax
 
 What it does:
-Adam with the largest recent gradient in place of the root mean square: u <- max(beta2 * u, |g|), and the step is lr *
-m / u (m being corrected for its start). Every step therefore is at most about lr in each weight, strictly so for a
-constant gradient, and an outlier gradient is remembered at full size and forgotten by 0.1 % a step. With l2, l2 * w
+Adam with the largest recent gradient in place of the root mean square: u <- max(beta2 * u, |g|), and the step is
+lr * m / u (m being corrected for its start). Every step therefore is at most about lr in each weight, strictly so for
+a constant gradient, and an outlier gradient is remembered at full size and forgotten by 0.1 % a step. With l2, l2 * w
 joins the gradient first.
 
 When it suits:

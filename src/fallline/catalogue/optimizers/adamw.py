@@ -3,8 +3,8 @@
 What it does:
 Adam's step, with decay taken off the weights directly: w <- w - lr * weight_decay * w - lr * m / (sqrt(v) + eps).
 Since the decay does not pass through the division by sqrt(v), every weight shrinks by the same share each step: with
-lr 1e-3 and weight_decay 0.01 that is 1e-5, a half-life of 69,000 steps; what the decay does therefore depends on lr *
-weight_decay * steps.
+lr 1e-3 and weight_decay 0.01 that is 1e-5, a half-life of 69,000 steps; what the decay does therefore depends on
+lr * weight_decay * steps.
 
 When it suits:
 The default of this library and of most modern work: transformers, embeddings with dense heads, fine-tuning, tables.

@@ -1,9 +1,9 @@
 """SGD with momentum (heavy ball)
 
 What it does:
-Keeps a velocity b of gradients: b <- momentum * b + g, then w <- w - lr * b. A lasting gradient adds up to 1 / (1 -
-momentum) times itself, ten at 0.9, while one that flips its sign every step is damped to about a half. So lr = 0.01
-with momentum 0.9 moves about as far as lr = 0.1 without. With l2, l2 * w joins the gradient first.
+Keeps a velocity b of gradients: b <- momentum * b + g, then w <- w - lr * b. A lasting gradient adds up to
+1 / (1 - momentum) times itself, ten at 0.9, while one that flips its sign every step is damped to about a half. So
+lr = 0.01 with momentum 0.9 moves about as far as lr = 0.1 without. With l2, l2 * w joins the gradient first.
 
 When it suits:
 Convolutional networks with batch norm and a long, decaying schedule: the classic recipe is lr 0.1, momentum 0.9, l2

@@ -2,9 +2,9 @@
 
 What it does:
 Adam with Nesterov's look-ahead: the step uses a mixture of the averaged gradient and the newest one, so that a change
-of direction acts one step earlier. Its weight grows along the way: beta1 is multiplied by 1 - 0.5 * 0.96^(t *
-momentum_decay), that is by about a half at the start and by 0.67 after 2,500 steps at the default 0.004. Decay is
-decoupled, as in AdamW.
+of direction acts one step earlier. Its weight grows along the way: beta1 is multiplied by
+1 - 0.5 * 0.96^(t * momentum_decay), that is by about a half at the start and by 0.67 after 2,500 steps at the default
+0.004. Decay is decoupled, as in AdamW.
 
 When it suits:
 Wherever AdamW does, at the same cost in memory. The lower momentum at the start makes it quick off the mark; in the

@@ -1,10 +1,11 @@
 """RMSprop
 
 What it does:
-Keeps a running average v of every weight's squared gradient (decay alpha) and steps w <- w - lr * g / (sqrt(v) +
-eps). With `momentum` a velocity of these scaled gradients is kept too; with `centered` the average gradient's square
-is taken off v, so that v is a variance. Unlike Adam the averages are not corrected for their start at zero: the first
-step is 1 / sqrt(1 - alpha), ten times lr at alpha = 0.99. With l2, l2 * w joins the gradient first.
+Keeps a running average v of every weight's squared gradient (decay alpha) and steps
+w <- w - lr * g / (sqrt(v) + eps). With `momentum` a velocity of these scaled gradients is kept too; with `centered`
+the average gradient's square is taken off v, so that v is a variance. Unlike Adam the averages are not corrected for
+their start at zero: the first step is 1 / sqrt(1 - alpha), ten times lr at alpha = 0.99. With l2, l2 * w joins the
+gradient first.
 
 When it suits:
 Recurrent networks, for which it was made, and reinforcement learning, where gradients drift and momentum misleads.

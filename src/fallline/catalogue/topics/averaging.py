@@ -1,10 +1,10 @@
 """Averaged weights
 
 What it does:
-Keeps a second copy of the weights, an exponential moving average: after every step average <- decay * average + (1 -
-decay) * weights, and hands the average back. It looks back over about 1 / (1 - decay) steps: 100 at 0.99, 1,000 at
-0.999. Floating-point buffers (the running statistics of batch norm) are averaged too, counters are copied. The
-training itself does not change.
+Keeps a second copy of the weights, an exponential moving average: after every step
+average <- decay * average + (1 - decay) * weights, and hands the average back. It looks back over about
+1 / (1 - decay) steps: 100 at 0.99, 1,000 at 0.999. Floating-point buffers (the running statistics of batch norm) are
+averaged too, counters are copied. The training itself does not change.
 
 When it suits:
 As a stand-in for a learning-rate decay that is still to come: at a constant lr weights circle around the minimum, and
@@ -14,9 +14,9 @@ noisy trainings: generative models, detectors, small batches.
 
 When it does not:
 After a decay to zero there is no circle left: at the end of a cosine the average equals the weights within noise, or
-lags behind them. An average over more than about a tenth of the steps so far still holds the bad beginning: keep 1 /
-(1 - decay) below that. On small noisy data with many passes it can rank candidates wrongly; the best checkpoint so
-far is the fairer figure there. It costs one copy of the weights and one pass over them each step.
+lags behind them. An average over more than about a tenth of the steps so far still holds the bad beginning: keep
+1 / (1 - decay) below that. On small noisy data with many passes it can rank candidates wrongly; the best checkpoint
+so far is the fairer figure there. It costs one copy of the weights and one pass over them each step.
 
 Source:
 B. T. Polyak and A. B. Juditsky, Acceleration of Stochastic Approximation by Averaging (1992); P. Izmailov et al.,
