@@ -14,18 +14,25 @@ import time
 
 import numpy as np
 import torch
+from fallline._planning import make_plan
+from fallline._setting import prepare
 from torch import nn
 
 from fallline import Problem, Recipe
-from fallline._choose import make_plan, prepare
 from fallline._constraints import Constraints
 from fallline._recipe import Part
 from fallline._step import start
 
 MODELS = {
-    "mlp 16-128-128-1, batch 128": (lambda: nn.Sequential(nn.Linear(16, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 1)), 128),
+    "mlp 16-128-128-1, batch 128": (
+        lambda: nn.Sequential(nn.Linear(16, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 1)),
+        128,
+    ),
     "mlp 64-16-16-1, batch 32": (lambda: nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 1)), 32),
-    "mlp 64-512-512-1, batch 256": (lambda: nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 1)), 256),
+    "mlp 64-512-512-1, batch 256": (
+        lambda: nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 1)),
+        256,
+    ),
 }
 
 
@@ -63,13 +70,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, 1 thread, {args.repeats} repeats of {args.steps} steps")
+    print(
+        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, 1 thread, {args.repeats} repeats of {args.steps} steps"
+    )
     print("| model | plain | foreach | fused | fallline | fallline / fastest (10 %, 90 %) |\n|---|---|---|---|---|---|")
     for name, (make, batch) in MODELS.items():
         width = next(make().parameters()).shape[1]
         torch.manual_seed(0)
         x, y = torch.randn(4096, width), torch.randn(4096, 1)
-        problem = Problem(model=make, train=(x, y), valid=(x[:64], y[:64]), audit=(x[:64], y[:64]), metric="mse", batch_size=batch, epochs=20)
+        problem = Problem(
+            model=make, train=(x, y), valid=(x[:64], y[:64]), audit=(x[:64], y[:64]), metric="mse", batch_size=batch, epochs=20
+        )
         loops = {
             "plain": lambda m=make, b=batch: bare(m(), x, y, b, args.steps, foreach=False),
             "foreach": lambda m=make, b=batch: bare(m(), x, y, b, args.steps, foreach=True),
@@ -84,7 +95,9 @@ def main() -> None:
         ratio = np.array(times["fallline"]) / fastest
         micros = {key: 1e6 * float(np.median(values)) / args.steps for key, values in times.items()}
         low, high = np.quantile(ratio, [0.1, 0.9])
-        print(f"| {name} | " + " | ".join(f"{micros[key]:.0f} µs" for key in loops) + f" | {np.median(ratio):.3f} ({low:.3f}, {high:.3f}) |")
+        print(
+            f"| {name} | " + " | ".join(f"{micros[key]:.0f} µs" for key in loops) + f" | {np.median(ratio):.3f} ({low:.3f}, {high:.3f}) |"
+        )
 
 
 if __name__ == "__main__":

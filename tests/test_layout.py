@@ -29,7 +29,7 @@ LADDER = (
     ("_step", "_loop"),
     ("engines",),
     ("_verdict", "policies"),
-    ("_budget", "_plan", "_race", "_result"),
+    ("_budget", "_plan", "_race", "_result", "_record"),
     ("_choose",),
     ("_train",),
     ("signals", "rules", "_watch", "_check"),

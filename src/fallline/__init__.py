@@ -1,8 +1,8 @@
 """Fallline chooses loss, optimizer, learning rate, schedule, weight decay and clipping for a PyTorch model, on evidence.
 
-    Problem -> Profile -> catalogue -> candidate Recipes -> race (plan, engine, policy) -> Verdict
-                                                               |
-                                        runs/<id>/: journal, plan, recipe.toml, model.safetensors -> reports, exporters, resume
+Problem -> Profile -> catalogue -> candidate Recipes -> race (plan, engine, policy) -> Verdict
+                                                           |
+                                    runs/<id>/: journal, plan, recipe.toml, model.safetensors -> reports, exporters, resume
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PUBLIC = {
     "UsageError": "fallline._errors",
     "RefusedError": "fallline._errors",
 }
-__all__ = list(_PUBLIC)  # noqa: PLE0605  # a list of the table's names
+__all__ = list(_PUBLIC)  # a list of the table's names
 
 
 def __getattr__(name: str) -> Any:

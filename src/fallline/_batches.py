@@ -96,7 +96,9 @@ class TensorSource:
     def __init__(self, tree: Any) -> None:
         sizes = {len(leaf) if leaf.ndim else -1 for leaf in leaves(tree)}
         if len(sizes) != 1 or -1 in sizes:
-            raise RefusedError(f"all tensors must have the same number of rows, got {sorted(sizes) or 'no tensor'}; check inputs and target")
+            raise RefusedError(
+                f"all tensors must have the same number of rows, got {sorted(sizes) or 'no tensor'}; check inputs and target"
+            )
         self.tree = tree
         self.size = sizes.pop()
         self.bytes = sum(leaf.numel() * leaf.element_size() for leaf in leaves(tree))
@@ -229,7 +231,7 @@ class Batches:
         self._next = -1
         self._on_device = isinstance(self.source, TensorSource)
         small = isinstance(self.source, TensorSource) and self.source.bytes <= GATHERED_BYTES
-        self._gathers = small and order.sampler is None
+        self.gathers = small and order.sampler is None
         self._gathered: Sequence[Any] = ()
         self._epoch = -1
 
@@ -243,7 +245,7 @@ class Batches:
         return self.source.take(rows, stream(self.order.seed, STEP, k))
 
     def __call__(self, k: int) -> tuple[Any, Tensor]:
-        if self._gathers:
+        if self.gathers:
             epoch, position = divmod(k, self.per_epoch)
             if epoch != self._epoch:
                 self._gathered, self._epoch = self._gather(epoch), epoch
@@ -282,7 +284,9 @@ def from_loader(loader: DataLoader[Any]) -> tuple[DatasetSource | TensorSource, 
     keep: dict[str, Any] = {"batch_size": loader.batch_size, "drop_last": loader.drop_last, "shuffle": True, "sampler": None}
     dataset = loader.dataset
     if isinstance(dataset, torch.utils.data.IterableDataset):
-        raise UsageError("an IterableDataset cannot be read again in another order; give a map-style Dataset (with __len__ and __getitem__)")
+        raise UsageError(
+            "an IterableDataset cannot be read again in another order; give a map-style Dataset (with __len__ and __getitem__)"
+        )
     if type(loader.sampler) is SequentialSampler:
         keep["shuffle"] = False
     elif type(loader.sampler) is not RandomSampler or loader.batch_size is None:

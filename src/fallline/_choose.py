@@ -2,158 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_model
 
-from fallline._budget import Clock, seconds, spoken
+from fallline._budget import Clock, seconds
 from fallline._constraints import Constraints
-from fallline._data import Data, default_epochs, open_data
 from fallline._errors import InterruptedRun, RefusedError, UsageError
 from fallline._journal import write_text
-from fallline._judge import Judge, judge_of
-from fallline._measure import measure
-from fallline._plan import (
-    DEFAULT_PRICE, LOOKS, SHAPES, SHORTEST, Plan, Shape, expected_work, look_rows_for, resamples_for, rungs_for, shape_for, threads_for,
-)  # fmt: skip
-from fallline._prior import MANY_PASSES, baseline, candidates
+from fallline._plan import Plan
+from fallline._planning import make_plan
 from fallline._problem import Problem
-from fallline._profile import Profile
 from fallline._race import Race
-from fallline._recipe import Frame
+from fallline._record import record
 from fallline._result import Verdict, decide, headline, verdict_of
 from fallline._run import Run
-from fallline._step import Workbench
+from fallline._setting import Setting, prepare, threads
 from fallline.engines.sequential import Sequential
 from fallline.metrics import Metric
 
-OVERHEAD_S = 3.0  # of a race beyond its training: measuring, judging, resampling, writing; measured on the tables in benchmarks/tables.md
-MARGIN = 1.25  # estimated over measured seconds a step: optimizers and losses differ, and machines are busy
 RESERVE_SHARE = 0.06  # of the budget kept back for the cooldown and the end, at least a second
-
-ENGINES = ("auto", "sequential")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A problem made ready: data split, profile measured, judge found; the plan is still open."""
-
-    problem: Problem
-    data: Data
-    profile: Profile
-    judge: Judge
-    device: torch.device
-    notes: tuple[str, ...]
-
-    def bench(self, plan: Plan) -> Workbench:
-        rows = None
-        if plan.look_rows < self.data.valid.size:
-            generator = torch.Generator().manual_seed(plan.seed)
-            rows = torch.randperm(self.data.valid.size, generator=generator)[: plan.look_rows].sort().values
-        return Workbench(problem=self.problem, data=self.data, judge=self.judge, device=self.device, look_rows=rows)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        per_epoch = self.data.batches(0, torch.device("cpu")).per_epoch
-        return max(per_epoch // self.problem.accumulate, 1)
-
-
-def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Setting:
-    """Split the data, measure the profile, resolve the metric.
-
-    Raises:
-        UsageError, RefusedError: what cannot be trained on, with what to do.
-    """
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if where.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device cuda was asked for, but torch sees no CUDA device; leave device out to use the CPU")
-    if problem.precision == "16" and where.type != "cuda":
-        raise UsageError('precision "16" needs a CUDA device; use "bf16" or "32" on a CPU')
-    data = open_data(problem, seed)
-    with threads(1):
-        profile = measure(problem, data, where, seed=seed)
-    cores = os.cpu_count() or 1
-    if threads_for(profile, cores) > 1:
-        with threads(cores):
-            profile = replace(profile, step_s=measure(problem, data, where, seed=seed).step_s)
-    epochs = problem.epochs or default_epochs(data.train.size, data.batch_size, profile.model_kind)
-    profile = replace(profile, passes=float(epochs))
-    judge = judge_of(problem, profile)
-    notes = [*problem.origin.notes, *data.notes, f"task {profile.task}, metric {judge.metric.name} ({_better(judge)} is better)"]
-    return Setting(problem, data, profile, judge, where, tuple(notes))
-
-
-def make_plan(
-    setting: Setting, *, budget_s: float | None = None, price: float | None = None, seed: int = 0, engine: str = "auto", constraints: Constraints
-) -> Plan:
-    """The plan that price and budget buy; the length is halved, and said to be, until the budget buys two plain trainings.
-
-    Raises:
-        UsageError: not even the shortest plan fits; the message names the budget that would.
-    """
-    if engine not in ENGINES:
-        raise UsageError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    problem, profile = setting.problem, setting.profile
-    length = max(round(profile.passes * setting.steps_per_epoch), 1)
-    notes: list[str] = []
-    shape = shape_for(DEFAULT_PRICE if price is None else price)
-    wanted = shape_for(price) if price is not None else (SHAPES[-1] if budget_s is not None else shape)
-    if budget_s is not None:
-        shape, length = _within(budget_s, wanted, length, setting, notes)
-    rungs = rungs_for(length, setting.steps_per_epoch, shape)
-    own_epochs = problem.loop is not None
-    look_rows = look_rows_for(length, profile.batch_size, profile.valid_rows)
-    frame = Frame(length, seed, LOOKS, look_rows)
-    base = baseline(problem, profile, frame)
-    entered = candidates(problem, profile, setting.judge, constraints, frame, count=shape.recipes, second_losses=shape.second_losses)
-    if constraints.describe():
-        notes.append(f"kept as you asked: {constraints.describe()}")
-    if own_epochs:
-        notes.append("your loop runs by whole epochs; each rung is judged at the first epoch at or after it")
-    if profile.valid_rows + profile.audit_rows + profile.rows < 500:
-        notes.append("fewer than 500 examples: one split cannot decide, the verdict will say so")
-    plan = Plan(
-        shape=shape, length=length, rungs=rungs, baseline=base, candidates=tuple(entered), seed=seed,
-        look_rows=look_rows, resamples=resamples_for(profile.audit_rows),
-        threads=threads_for(profile, os.cpu_count() or 1),
-        shadow_decay=max(1 - 100 / length, 0.9) if profile.passes < MANY_PASSES and not own_epochs else None, notes=tuple(notes),
-    )  # fmt: skip
-    work = expected_work(shape, length, rungs, len(entered))
-    estimate = {"work": round(work, 2), "seconds": round(_seconds(work, length, setting), 1), "memory_bytes": profile.memory * (len(entered) + 1)}
-    return replace(plan, estimate=estimate)
-
-
-def _within(budget_s: float, wanted: Shape, length: int, setting: Setting, notes: list[str]) -> tuple[Shape, int]:
-    """The largest plan, and the length, that fit a budget."""
-    spoken_length = length
-    while True:
-        for shape in [wanted, *reversed([s for s in SHAPES if s.price < wanted.price])]:
-            enough = 2 if wanted.price >= 2 else 1  # below two plain trainings nothing is compared to the end: shorten instead
-            if shape.price >= enough and _need(shape, length, setting) <= budget_s:
-                if length != spoken_length:
-                    notes.append(f"the length is shortened from {spoken_length} to {length} steps, so that the budget of {spoken(budget_s)} buys plan {shape.price:g}")
-                return shape, length
-        if length // 2 < SHORTEST:
-            least = min(SHAPES[:2], key=lambda s: s.price) if wanted.price < 2 else SHAPES[1]
-            need = _need(least, max(min(length, SHORTEST), 1), setting)
-            raise UsageError(f"a budget of {spoken(budget_s)} is too short even for the smallest plan; about {int(need) + 1}s would do")
-        length //= 2
-
-
-def _need(shape: Shape, length: int, setting: Setting) -> float:
-    rungs = rungs_for(length, setting.steps_per_epoch, shape)
-    return _seconds(expected_work(shape, length, rungs, shape.recipes + shape.second_losses), length, setting)
-
-
-def _seconds(work: float, length: int, setting: Setting) -> float:
-    looks = LOOKS * setting.profile.eval_s * min(look_rows_for(length, setting.profile.batch_size, setting.profile.valid_rows) / setting.profile.valid_rows, 1)
-    return work * (length * setting.profile.step_s * MARGIN + looks) + OVERHEAD_S
 
 
 def choose(
@@ -199,11 +69,11 @@ def choose(
     for line in chosen.lines():
         say(line)
     run = Run.create(Path(problem.origin.source).name.split(".")[0] or "problem", out)
-    run.write_json("plan.json", chosen.to_dict())
-    run.write_json("problem.json", {"facts": facts(setting, chosen), "origin": _origin(problem), "profile": asdict(setting.profile)})
-    if problem.origin.preparation is not None:
-        run.write_json("preparation.json", problem.origin.preparation)
-    run.journal.write("start", seed=seed, budget_s=clock.budget_s, price=chosen.shape.price, device=str(setting.device), notes=list(setting.notes))
+    record(run, setting, chosen, facts(setting, chosen))
+    run.journal.write(
+        "start", seed=seed, budget_s=clock.budget_s, price=chosen.shape.price, device=str(setting.device), notes=list(setting.notes)
+    )
+    say(f"run folder: {run.folder}")
     return _raced(setting, chosen, run, clock, say, ())
 
 
@@ -238,7 +108,11 @@ def _raced(setting: Setting, plan: Plan, run: Run, clock: Clock, say: Callable[[
         except InterruptedRun as stop:
             run.journal.write("interrupted", spent_s=clock.spent_s)
             best = next(iter(race.leaders()), None)
-            so_far = "" if best is None else f" Best so far: {best.trial.name}, {setting.judge.metric.name} {best.value:.5g} after {best.step} steps."
+            so_far = (
+                ""
+                if best is None
+                else f" Best so far: {best.trial.name}, {setting.judge.metric.name} {best.value:.5g} after {best.step} steps."
+            )
             raise InterruptedRun(f"stopped; nothing that was finished is lost.{so_far}\ngo on with: fallline resume {run.folder}") from stop
         if decided is None:
             faults = "; ".join(f"{entry.trial.name} {entry.reason}" for entry in race.entered.values() if entry.reason)
@@ -269,27 +143,6 @@ def facts(setting: Setting, plan: Plan) -> dict[str, Any]:
         "metric": judge.metric.name, "direction": judge.metric.direction, "length_steps": plan.length,
         "batch_size": profile.batch_size, "named_metric": isinstance(judge.metric, Metric),
     }  # fmt: skip
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Run with `count` intra-op threads: a small model's step is faster on one, and sums then come out the same everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _origin(problem: Problem) -> dict[str, Any]:
-    origin = problem.origin
-    source = str(Path(origin.source).resolve()) if origin.source else ""
-    return {"kind": origin.kind, "source": source, "options": dict(origin.options), "scale": origin.scale, "labels": list(origin.labels)}
-
-
-def _better(judge: Judge) -> str:
-    return "lower" if judge.metric.direction == "min" else "higher"
 
 
 def _check_seed(seed: Any) -> None:

@@ -30,7 +30,9 @@ class Constraints:
                 continue
             if key in KINDS:
                 if not isinstance(value, str):
-                    raise UsageError(f"{key} must be a name of the catalogue, got {type(value).__name__}; your own objects go into the Problem")
+                    raise UsageError(
+                        f"{key} must be a name of the catalogue, got {type(value).__name__}; your own objects go into the Problem"
+                    )
                 names[key] = KINDS[key](value).name
             elif key in known:
                 known[key].check("constraint", key, value)

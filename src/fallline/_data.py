@@ -12,10 +12,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from fallline._batches import EVAL_BATCH, IN_FLIGHT_BYTES, Batches, DatasetSource, Order, Source, TensorSource, from_loader, leaves, rows_of, tree_map
+from fallline._batches import (
+    EVAL_BATCH,
+    IN_FLIGHT_BYTES,
+    Batches,
+    DatasetSource,
+    Order,
+    Source,
+    TensorSource,
+    from_loader,
+    leaves,
+    reseeder,
+    rows_of,
+    tree_map,
+)
 from fallline._errors import RefusedError, UsageError
 from fallline._problem import Problem, pair
-from fallline._splits import split_rows
+from fallline._splits import Split, split_rows
 
 LABELS_READ = 50_000  # examples of a Dataset whose targets are read for stratifying: at most seconds for decoded images
 
@@ -33,6 +46,7 @@ class Data:
     notes: tuple[str, ...]
     valid_units: np.ndarray[Any, Any] | None = None  # ids of what is resampled; None: each example is its own
     audit_units: np.ndarray[Any, Any] | None = None
+    split: Split | None = None  # which rows of what the user gave are which part; None: all three were given
 
     def batches(self, seed: int, device: torch.device) -> Batches:
         """Training batches under `seed`."""
@@ -43,14 +57,21 @@ class Data:
         """A split in order, in large batches; `rows` restricts it to some examples."""
         source: Source = getattr(self, split)
         chosen = torch.arange(source.size) if rows is None else rows
-        batch = max(1, min(EVAL_BATCH, IN_FLIGHT_BYTES // max(bytes_of_one(source), 1)))
-        if not isinstance(source, TensorSource):
-            batch = min(batch, 4 * self.batch_size)  # items may grow when they are decoded or padded
-        for i, part in enumerate(chosen.split(batch)):
+        reseed = reseeder(device, everywhere=True) if self.unpack is not pair else None
+        for i, part in enumerate(chosen.split(self.eval_batch(split))):
             got = source.take(part, i)
             if device.type != "cpu":
                 got = tree_map(lambda leaf: leaf.to(device, non_blocking=True), got)
+            if reseed is not None:
+                reseed(i)  # a user's unpack may draw (augmentation): every look must see the same
             yield self.unpack(got)
+
+    def eval_batch(self, split: str) -> int:
+        """Examples a forward pass when a split is only judged."""
+        source: Source = getattr(self, split)
+        batch = max(1, min(EVAL_BATCH, IN_FLIGHT_BYTES // max(bytes_of_one(source), 1)))
+        # items may grow when they are decoded or padded
+        return batch if isinstance(source, TensorSource) else min(batch, 4 * self.batch_size)
 
     def targets(self, split: str, most: int | None = None) -> Tensor:
         """The targets of a split, concatenated on the CPU; the first `most` of them where that is given."""
@@ -75,7 +96,7 @@ def open_data(problem: Problem, seed: int = 0) -> Data:
     own_batch = loader.pop("batch_size", None)
     if loader.get("sampler") is not None and (valid is None or audit is None):
         raise UsageError("a custom sampler or batch sampler cannot be split; give valid and audit yourself, or a plain DataLoader")
-    groups = problem.origin.train_groups
+    groups, split = problem.origin.train_groups, None
     if valid is None or audit is None:
         split = split_rows(
             train.size,
@@ -106,7 +127,7 @@ def open_data(problem: Problem, seed: int = 0) -> Data:
         raise UsageError(f"accumulate {problem.accumulate} x batch_size {batch_size} is more than the {train.size} training examples")
     order = {**loader, "shuffle": loader.get("shuffle", True) and problem.shuffle}
     units = _units(problem.origin.valid_groups, valid), _units(problem.origin.audit_groups, audit)
-    return Data(train, valid, audit, batch_size, order, unpack, tuple(notes), *units)
+    return Data(train, valid, audit, batch_size, order, unpack, tuple(notes), *units, split)
 
 
 def default_batch_size(rows: int) -> int:
@@ -158,7 +179,9 @@ def _tensors(name: str, given: Any) -> Any:
         return {key: _tensors(name, value) for key, value in given.items()}
     if isinstance(given, tuple | list):
         return tuple(_tensors(name, value) for value in given)
-    raise UsageError(f"{name} must hold tensors or numpy arrays, got {type(given).__name__}; give (inputs, target), a Dataset or a DataLoader")
+    raise UsageError(
+        f"{name} must hold tensors or numpy arrays, got {type(given).__name__}; give (inputs, target), a Dataset or a DataLoader"
+    )
 
 
 def _precise(source: Source, problem: Problem) -> Source:

@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from fallline._batches import STEP, Batches, reseeder, stream, tree_map
+from fallline._bench import Diverged, Look, Workbench, materialise
 from fallline._errors import RefusedError
 from fallline._parts import build_loss, build_optimizer, build_scheduler, lr_curve
 from fallline._recipe import Recipe
-from fallline._step import Diverged, Look, Workbench, materialise
+
 
 class EpochLoader:
     """One epoch of raw batches in our order, as the user's own DataLoader would give them."""
@@ -37,6 +37,7 @@ class EpochLoader:
             batch = tree_map(lambda leaf: leaf.to(self.batches.device), self.batches.raw(k))
             reseed(stream(self.seed, STEP, k))
             yield batch
+
 
 class LoopTraining:
     """One candidate in the user's loop. Candidates get their own loss, optimizer and lr curve; what the loop does itself is not raced."""
@@ -92,7 +93,9 @@ class LoopTraining:
             problem.loop(self.model, self._heard, self.optimizer, self.scheduler, EpochLoader(self.batches, self.epoch, self.recipe.seed))
             self.epoch += 1
             if self.step == before:
-                raise RefusedError("the loop made no optimizer step in one epoch; it must call optimizer.step() on the optimizer it is given")
+                raise RefusedError(
+                    "the loop made no optimizer step in one epoch; it must call optimizer.step() on the optimizer it is given"
+                )
             if self.recipe.schedule.own and self.scheduler is not None and _last_epoch(self.scheduler) == calls:
                 self._step_scheduler()  # the loop leaves it to its caller, once an epoch
             self.look()
@@ -161,9 +164,10 @@ class LoopTraining:
         self.best_weights = state["best_weights"]
         self.last_loss, self.stopped_at = state["last_loss"], state["stopped_at"]
 
+
 def _one(_: int) -> float:
     return 1.0
 
+
 def _last_epoch(scheduler: Any) -> int:
     return int(getattr(scheduler, "last_epoch", 0))
-

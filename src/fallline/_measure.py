@@ -84,7 +84,7 @@ def infer_task(outputs: Tensor, targets: Tensor) -> str:
 
 
 def output_kind(outputs: Tensor, task: str) -> str:
-    """"probability", "log-probability" or "real", read off the model's first outputs."""
+    """ "probability", "log-probability" or "real", read off the model's first outputs."""
     values = outputs.double()
     if task in ("multiclass", "sequence") and values.shape[1] > 1:
         total = values.logsumexp(dim=1)
@@ -115,12 +115,18 @@ def _probe(model: nn.Module, problem: Problem, data: Data, device: torch.device)
         shapes = ", ".join(f"{tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}" for leaf in leaves(inputs))
         raise RefusedError(f"the model raised {type(error).__name__} on a batch with inputs of shape {shapes}: {error}") from error
     if not isinstance(outputs, Tensor):
-        raise RefusedError(f"the model must return one tensor, got {type(outputs).__name__}; wrap it so that forward returns the prediction")
+        raise RefusedError(
+            f"the model must return one tensor, got {type(outputs).__name__}; wrap it so that forward returns the prediction"
+        )
     if outputs.ndim == 0 or len(outputs) != len(target):
-        raise RefusedError(f"the model gives outputs of shape {tuple(outputs.shape)} for {len(target)} targets; the first dimension must agree")
+        raise RefusedError(
+            f"the model gives outputs of shape {tuple(outputs.shape)} for {len(target)} targets; the first dimension must agree"
+        )
     if not bool(torch.isfinite(outputs).all()):
         share = float((~torch.isfinite(outputs)).double().mean())
-        raise RefusedError(f"the untrained model gives NaN or inf ({share:.0%} of its outputs); check inputs for scale and the initial weights")
+        raise RefusedError(
+            f"the untrained model gives NaN or inf ({share:.0%} of its outputs); check inputs for scale and the initial weights"
+        )
     return inputs, outputs.float().cpu(), target.cpu()
 
 
@@ -132,13 +138,19 @@ def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: P
             raise RefusedError(f"the targets of a {task} task are whole numbers (class indices), got {targets.dtype}; use target.long()")
         if outputs.ndim < 2 or outputs.shape[2:] != target.shape[1:]:
             example = "(N, classes) against (N,)" if task == "multiclass" else "(N, classes, T) against (N, T)"
-            raise RefusedError(f"{task} needs outputs and targets shaped {example}, got (N, {got}) against (N, {wanted})".replace(", ()", ""))
+            raise RefusedError(
+                f"{task} needs outputs and targets shaped {example}, got (N, {got}) against (N, {wanted})".replace(", ()", "")
+            )
         kept = targets[targets != problem.ignore_index] if problem.ignore_index is not None else targets
         if kept.numel() and int(kept.min()) < 0:
-            raise RefusedError(f"class indices must be zero or more, got {int(kept.min())}; set ignore_index if it marks positions to pass over")
+            raise RefusedError(
+                f"class indices must be zero or more, got {int(kept.min())}; set ignore_index if it marks positions to pass over"
+            )
         classes = int(outputs.shape[1])
         if kept.numel() and int(kept.max()) >= classes:
-            raise RefusedError(f"the model has {classes} outputs but the targets hold class {int(kept.max())}; give it {int(kept.max()) + 1} outputs")
+            raise RefusedError(
+                f"the model has {classes} outputs but the targets hold class {int(kept.max())}; give it {int(kept.max()) + 1} outputs"
+            )
         return {"width": 1.0, "classes": classes}
     width = outputs[0].numel() / max(target[0].numel(), 1)
     trailing_one = got != wanted and width == 1

@@ -34,7 +34,12 @@ class Parts:
 def build(recipe: Recipe, model: nn.Module, problem: Problem | None = None) -> Parts:
     """The parts of `recipe` for `model`; parts named `own` are taken from `problem`."""
     optimizer = build_optimizer(recipe, model, problem)
-    return Parts(build_loss(recipe, problem, next(model.parameters(), None)), optimizer, build_scheduler(recipe, optimizer, problem), build_clip(recipe, problem))
+    return Parts(
+        build_loss(recipe, problem, next(model.parameters(), None)),
+        optimizer,
+        build_scheduler(recipe, optimizer, problem),
+        build_clip(recipe, problem),
+    )
 
 
 def build_loss(recipe: Recipe, problem: Problem | None = None, like: Tensor | None = None) -> Callable[[Tensor, Tensor], Tensor]:
@@ -69,7 +74,9 @@ def build_optimizer(recipe: Recipe, model: nn.Module, problem: Problem | None = 
     return optimizer
 
 
-def build_scheduler(recipe: Recipe, optimizer: torch.optim.Optimizer, problem: Problem | None = None) -> LRScheduler | ReduceLROnPlateau | None:
+def build_scheduler(
+    recipe: Recipe, optimizer: torch.optim.Optimizer, problem: Problem | None = None
+) -> LRScheduler | ReduceLROnPlateau | None:
     """The schedule as torch's own scheduler, one step an update; the user's is stepped in the user's unit."""
     if recipe.schedule.own:
         own = _own(problem, "scheduler")

@@ -53,7 +53,9 @@ def shape_for(price: float) -> Shape:
         UsageError: less than one plain training.
     """
     if not price >= 1:
-        raise UsageError(f"price must be at least 1 (one plain training), got {price:g}; the plans are {', '.join(f'{s.price:g}' for s in SHAPES)}")
+        raise UsageError(
+            f"price must be at least 1 (one plain training), got {price:g}; the plans are {', '.join(f'{s.price:g}' for s in SHAPES)}"
+        )
     shape = max((shape for shape in SHAPES if shape.price <= price), key=lambda shape: shape.price)
     if price > SHAPES[-1].price:
         extra = int((price - SHAPES[-1].price) / 1.4)  # a round: four candidates to a tenth, one of them to the end, and its looks
@@ -100,7 +102,9 @@ class Plan:
                 rungs=tuple(data["rungs"]), notes=tuple(data["notes"]), **{name: data[name] for name in names},
             )  # fmt: skip
         except (KeyError, TypeError) as error:
-            raise UsageError(f"this is no plan of fallline ({error}); a plan is written by `fallline choose --dry-run` into plan.json") from error
+            raise UsageError(
+                f"this is no plan of fallline ({error}); a plan is written by `fallline choose --dry-run` into plan.json"
+            ) from error
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:
@@ -125,7 +129,9 @@ class Plan:
         else:
             said.append(f"the candidate runs to the end, the baseline to step {self.rungs[0]} ({tenth:.0%}), where the two are compared")
         if shape.middle_keep:
-            said.append(f"{shape.middle_keep} go on to step {self.rungs[1]}, the leader also with a third of its lr; finalists run {shape.seeds} seeds")
+            said.append(
+                f"{shape.middle_keep} go on to step {self.rungs[1]}, the leader also with a third of its lr; finalists run {shape.seeds} seeds"
+            )
         if shape.rounds:
             said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")
         said += self.notes

@@ -20,6 +20,7 @@ from fallline._recipe import OWN, Average, Frame, LrChange, Part, Recipe
 from fallline.catalogue import Hyperparameter, Value
 
 MANY_PASSES = 3.0  # from three passes over the data on, the best checkpoint is handed back; below, the last
+METRIC_SPEAKS = 2.0  # what the user wants outweighs what the targets look like (at most 1) and custom (0.5)
 LR_CHILD = 1 / 3  # short races choose lr 0.4 to 1.2 decades too high; a third is half a decade
 AVERAGE_FLOOR = 0.9  # a window of ten steps, however short the training
 
@@ -59,13 +60,23 @@ def ranked_losses(profile: Profile, judge: Judge) -> list[RankedLoss]:
         if score > 0:
             reasons.append("the profile speaks for it")
         if judge.metric.name in entry.metrics:
-            score += 1.0
+            score += METRIC_SPEAKS
             reasons.append(f"it optimises {judge.metric.name}")
         if profile.task in entry.plain_for:
             score += 0.5  # half a reason: the plain loss is well tried
             reasons.append(f"the plain loss of {profile.task}")
         ranked.append(RankedLoss(entry.name, score, " and ".join(reasons) or "it applies"))
     return sorted(ranked, key=lambda loss: (-loss.score, loss.name))
+
+
+def _unlike(ranked: Sequence[RankedLoss]) -> list[str]:
+    """The ranked losses without those that have a better ranked kin."""
+    names: list[str] = []
+    for name in (loss.name for loss in ranked):
+        kin = catalogue.loss(name).kin or name
+        if all((catalogue.loss(other).kin or other) != kin for other in names):
+            names.append(name)
+    return names
 
 
 def why_not(profile: Profile) -> dict[str, str]:
@@ -115,7 +126,7 @@ def candidates(
     problem: Problem, profile: Profile, judge: Judge, constraints: Constraints, frame: Frame, *, count: int, second_losses: int
 ) -> list[Candidate]:
     """The first `count` recipes of the portfolio for this kind of model, then the first of them with `second_losses` other losses."""
-    losses = constraints.losses or [loss.name for loss in ranked_losses(profile, judge)]
+    losses = constraints.losses or _unlike(ranked_losses(profile, judge))
     own_loss = problem.loss is not None and not constraints.losses and stock_loss(problem.loss) is None
     parts = [Part(OWN)] if own_loss else [constraints.loss_part(loss_part(name, profile, problem)) for name in losses]
     if not parts:
@@ -166,7 +177,9 @@ def draws(around: Sequence[Candidate], count: int, seed: int) -> list[Candidate]
 def _moved(part: Part, space: Mapping[str, Hyperparameter], generator: random.Random) -> Part:
     """A part with its lr moved by up to half a decade, and one other number moved within its range."""
     settings = dict(part.settings)
-    movable = [name for name, hyper in space.items() if hyper.low is not None and hyper.high is not None and name in settings and name != "lr"]
+    movable = [
+        name for name, hyper in space.items() if hyper.low is not None and hyper.high is not None and name in settings and name != "lr"
+    ]
     for name in ["lr", *generator.sample(movable, min(1, len(movable)))]:
         hyper, value = space.get(name), settings.get(name)
         if hyper is None or hyper.low is None or hyper.high is None or isinstance(value, bool) or not isinstance(value, int | float):
@@ -203,9 +216,7 @@ def _recipe(row: Mapping[str, Any], loss: Part, profile: Profile, frame: Frame) 
     )  # fmt: skip
 
 
-def _filled(
-    entered: list[Candidate], constraints: Constraints, profile: Profile, loss: Part, count: int, frame: Frame
-) -> list[Candidate]:
+def _filled(entered: list[Candidate], constraints: Constraints, profile: Profile, loss: Part, count: int, frame: Frame) -> list[Candidate]:
     """When the user's constraints leave too few recipes, the optimizer they name at its default, then at other lrs and schedules."""
     if not entered:
         name = constraints.names.get("optimizer", "adamw")

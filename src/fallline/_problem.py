@@ -145,7 +145,9 @@ def pair(batch: Any) -> tuple[Any, Tensor]:
     if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
         return batch[0], batch[1]
     shape = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, tuple | list | Mapping) else type(batch).__name__
-    raise UsageError(f"a batch must be (inputs, target), got a {shape}; give Problem(unpack=...) that turns your batch into (inputs, target)")
+    raise UsageError(
+        f"a batch must be (inputs, target), got a {shape}; give Problem(unpack=...) that turns your batch into (inputs, target)"
+    )
 
 
 def imported(path: str) -> Any:
@@ -191,7 +193,9 @@ def _check_model(model: Any) -> None:
 def _check_own_parts(problem: Problem) -> None:
     if isinstance(problem.optimizer, torch.optim.Optimizer):
         if not isinstance(problem.model, nn.Module):
-            raise UsageError("an optimizer object belongs to one model; give model as that module, or optimizer as a function model -> optimizer")
+            raise UsageError(
+                "an optimizer object belongs to one model; give model as that module, or optimizer as a function model -> optimizer"
+            )
         mine = {id(parameter) for parameter in problem.model.parameters()}
         held = [parameter for group in problem.optimizer.param_groups for parameter in group["params"]]
         if not any(id(parameter) in mine for parameter in held):

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from fallline import catalogue
+from fallline._bench import Workbench
 from fallline._budget import Clock, DeadlineReached
+from fallline._entered import Entered, shown
+from fallline._judge import link_of
 from fallline._plan import Plan
 from fallline._prior import Candidate, draws, lr_child
 from fallline._recipe import Cooldown
 from fallline._run import Run
-from fallline._step import Workbench
 from fallline._verdict import Outputs
-from fallline._judge import link_of
 from fallline.engines import Engine, Goal, Measurement, Trial
 from fallline.policies import Decision, KeepBest, Standing
 
@@ -26,38 +27,18 @@ COOLDOWN_SHARE = 0.05  # of the length: 5 % recovers most of a decay's gain (Hae
 DRAW_PARENTS = 2  # draws vary the two best recipes, so that a lucky leader does not steer alone
 
 
-@dataclass
-class Entered:
-    """A trial in the race: its candidate, what was measured, and what became of it."""
-
-    trial: Trial
-    candidate: Candidate
-    measured: list[Measurement] = field(default_factory=list)
-    status: str = "waiting"  # waiting, paused, finished, failed, cut
-    reason: str = ""
-    final: float | None = None  # the metric on all of valid, at the end
-
-    @property
-    def step(self) -> int:
-        return self.measured[-1].step if self.measured else 0
-
-    @property
-    def value(self) -> float | None:
-        """The metric where it stands: on all of valid once it has finished."""
-        if self.final is not None:
-            return self.final
-        return next((m.value for m in reversed(self.measured) if m.value is not None), None)
-
-    def at(self, step: int) -> Measurement | None:
-        """The measurement of the goal `step`, or of the first epoch after it."""
-        return next((m for m in self.measured if m.step >= step), None)
-
-
 class Race:
     """One race over one plan. `run` may be called again in a later process on the same folder: it goes on where it was."""
 
     def __init__(
-        self, plan: Plan, bench: Workbench, engine: Engine, run: Run, clock: Clock, say: Callable[[str], None], past: Iterable[Mapping[str, Any]] = ()
+        self,
+        plan: Plan,
+        bench: Workbench,
+        engine: Engine,
+        run: Run,
+        clock: Clock,
+        say: Callable[[str], None],
+        past: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         self.plan, self.bench, self.engine, self.folder, self.clock, self.say = plan, bench, engine, run, clock, say
         self.entered: dict[str, Entered] = {}
@@ -149,7 +130,9 @@ class Race:
     def leaders(self) -> list[Entered]:
         """All first-seed trials with a value, those that came furthest first, then the best."""
         alive = [entry for key, entry in self.entered.items() if "@" not in key and entry.value is not None]
-        return sorted(alive, key=lambda entry: (entry.status != "finished", -entry.step, self.sign * (entry.value or 0.0), entry.trial.name))
+        return sorted(
+            alive, key=lambda entry: (entry.status != "finished", -entry.step, self.sign * (entry.value or 0.0), entry.trial.name)
+        )
 
     def _cut_down(self, field_: Sequence[Entered], count: int, *, spare: bool = False) -> list[Entered]:
         """Ask the policy at a rung; who goes on is given back, best first."""
@@ -202,11 +185,15 @@ class Race:
             final = self._final_value(entry, measurement) if measurement.ended and not measurement.fault else None
             if not measurement.fault:
                 self.folder.save_state(measurement.trial, measurement.step, self.engine.state(measurement.trial))
-            self.folder.journal.write("rung", trial=measurement.trial, goal=goal, measurement=vars(measurement), final=final, spent_s=self.clock.spent_s)
+            self.folder.journal.write(
+                "rung", trial=measurement.trial, goal=goal, measurement=vars(measurement), final=final, spent_s=self.clock.spent_s
+            )
             self._take(entry, goal, measurement, final)
             keep = (measurement.step, *[m.step for m in entry.measured if m.step >= self.plan.rungs[0]][:1])
             self.folder.drop_states(measurement.trial, keep=keep)
-            self.say(f"  {measurement.trial}: {self.bench.judge.metric.name} {shown(entry.value)} after {measurement.step} steps{_fault(measurement)}")
+            self.say(
+                f"  {measurement.trial}: {self.bench.judge.metric.name} {shown(entry.value)} after {measurement.step} steps{_fault(measurement)}"
+            )
 
     def _take(self, entry: Entered, goal: int, measurement: Measurement, final: float | None) -> None:
         entry.measured.append(measurement)
@@ -282,7 +269,9 @@ class Race:
         if any(entry.trial.name != BASELINE for entry in self.finished()):
             return
         alive = [e for e in self.leaders() if e.trial.name != BASELINE and e.status != "failed" and e.measured]
-        running = [e for e in self.entered.values() if "@" not in e.trial.name and e.trial.name != BASELINE and self.engine.holds(e.trial.name)]
+        running = [
+            e for e in self.entered.values() if "@" not in e.trial.name and e.trial.name != BASELINE and self.engine.holds(e.trial.name)
+        ]
         chosen = next((e for e in alive), None) or next(iter(running), None)
         if chosen is None:
             return
@@ -311,13 +300,6 @@ class Race:
         self.folder.save_state(chosen.trial.name, at, state)
         self.folder.journal.write("cooldown", trial=chosen.trial.name, from_step=at, steps=steps)
         return Cooldown(at, steps)
-
-
-def shown(value: float | None) -> str:
-    """A metric with four significant digits, thousands left readable."""
-    if value is None or not math.isfinite(value):
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def _fault(measurement: Measurement) -> str:

@@ -143,7 +143,11 @@ class Recipe:
     def diff(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
         """Where two recipes differ: dotted name -> (here, there)."""
         mine, theirs = flat(self), flat(other)
-        return {key: (mine.get(key), theirs.get(key)) for key in [*mine, *(k for k in theirs if k not in mine)] if mine.get(key) != theirs.get(key)}
+        return {
+            key: (mine.get(key), theirs.get(key))
+            for key in [*mine, *(k for k in theirs if k not in mine)]
+            if mine.get(key) != theirs.get(key)
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers in the shape of recipe.toml."""
@@ -170,7 +174,9 @@ class Recipe:
                 raise unknown("key in the recipe", key, known)
         if data.get("schema", 1) != 1:
             raise UsageError(f"the recipe has schema {data['schema']}, this version reads schema 1; install a newer fallline")
-        given: dict[str, Any] = {key: data[key] for key in ("seed", "steps", "keep", "evaluations", "look_rows", "decay_on", "patience") if key in data}
+        given: dict[str, Any] = {
+            key: data[key] for key in ("seed", "steps", "keep", "evaluations", "look_rows", "decay_on", "patience") if key in data
+        }
         for kind, find in KINDS.items():
             if kind in data:
                 given[kind] = _part(kind, data[kind], find)

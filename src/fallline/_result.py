@@ -12,11 +12,22 @@ from torch import nn
 
 from fallline import catalogue
 from fallline._budget import spoken
+from fallline._entered import Entered, shown
 from fallline._judge import handed_back
 from fallline._plan import Plan
-from fallline._race import BASELINE, Entered, Race, shown
+from fallline._race import BASELINE, Race
 from fallline._recipe import Recipe
-from fallline._verdict import BETTER, NO_DIFFERENCE, WORSE, Comparison, SeedNoise, compare, example_variance, measured_noise, upper_quartile_noise
+from fallline._verdict import (
+    BETTER,
+    NO_DIFFERENCE,
+    WORSE,
+    Comparison,
+    SeedNoise,
+    compare,
+    example_variance,
+    measured_noise,
+    upper_quartile_noise,
+)
 
 FEW_EXAMPLES = 500  # in all; below that one split cannot decide
 CHEAPER_WITHIN = 0.25  # of the paired standard error: a gap that small is no reason to prefer the dearer recipe
@@ -86,7 +97,10 @@ def seed_noise(race: Race) -> SeedNoise | None:
     second = next(iter(race.twins(BASELINE)), None)
     if second is None or not second.measured or not race.baseline.measured:
         return None
-    mine, theirs = (dict(entry.measured[-1].looks) | {m.step: m.value for m in entry.measured if m.value is not None} for entry in (race.baseline, second))
+    mine, theirs = (
+        dict(entry.measured[-1].looks) | {m.step: m.value for m in entry.measured if m.value is not None}
+        for entry in (race.baseline, second)
+    )
     return upper_quartile_noise([(mine[step], theirs[step]) for step in sorted(mine.keys() & theirs.keys()) if step <= second.step])
 
 
@@ -137,7 +151,11 @@ def _compared(race: Race, winner: Entered, baseline: Entered, noise: SeedNoise |
 def verdict_of(race: Race, decided: Decided, problem_facts: dict[str, Any], plain_s: float) -> Verdict:
     """The public verdict, with everything that reports need in its document."""
     winner, comparison = decided.winner, decided.comparison
-    status = NO_DIFFERENCE if race.bench.data.train.size + race.bench.data.valid.size + race.bench.data.audit.size < FEW_EXAMPLES else comparison.status
+    status = (
+        NO_DIFFERENCE
+        if race.bench.data.train.size + race.bench.data.valid.size + race.bench.data.audit.size < FEW_EXAMPLES
+        else comparison.status
+    )
     problem = race.bench.problem
     baseline_done = race.baseline.status == "finished"
     document = {
@@ -170,7 +188,10 @@ def verdict_of(race: Race, decided: Decided, problem_facts: dict[str, Any], plai
 def ranked(race: Race) -> list[Entered]:
     """All first-seed trials as the table shows them: finished first, then by how far they came, then by value; faults last."""
     entries = [entry for key, entry in race.entered.items() if "@" not in key]
-    return sorted(entries, key=lambda e: (e.status == "failed", e.status != "finished", -e.step, race.sign * (e.value if e.value is not None else math.inf)))
+    return sorted(
+        entries,
+        key=lambda e: (e.status == "failed", e.status != "finished", -e.step, race.sign * (e.value if e.value is not None else math.inf)),
+    )
 
 
 def row(race: Race, entry: Entered) -> dict[str, Any]:
@@ -216,9 +237,13 @@ def reasons(race: Race, decided: Decided, document: dict[str, Any]) -> list[str]
     if decided.noise is not None and winner.trial.name != BASELINE:
         sd = math.sqrt(decided.noise.variance)
         if decided.noise.df is None:
-            said.append(f"Another seed is assumed to move a recipe's {comparison.metric} by about {shown(sd)} (two seeds of the baseline, early in training).")
+            said.append(
+                f"Another seed is assumed to move a recipe's {comparison.metric} by about {shown(sd)} (two seeds of the baseline, early in training)."
+            )
         else:
-            said.append(f"Another seed moves a recipe's {comparison.metric} by about {shown(sd)} (measured on {decided.noise.seeds} seeds).")
+            said.append(
+                f"Another seed moves a recipe's {comparison.metric} by about {shown(sd)} (measured on {decided.noise.seeds} seeds)."
+            )
     failed = [entry for entry in race.entered.values() if entry.status == "failed"]
     said += [f"{entry.trial.name} failed: {entry.reason}." for entry in failed]
     runner = next((entry for entry in race.finished() if entry.trial.name not in (winner.trial.name, BASELINE)), None)
@@ -237,7 +262,9 @@ def headline(document: dict[str, Any]) -> str:
     verdict, metric = document["verdict"], document["problem"]["metric"]
     low, high = verdict["interval"]
     span = f"[{shown(low)}, {shown(high)}]" if low is not None and high is not None else "unknown"
-    word = {BETTER: "better than the baseline", WORSE: "worse than the baseline", NO_DIFFERENCE: "no difference from the baseline shown"}[verdict["status"]]
+    word = {BETTER: "better than the baseline", WORSE: "worse than the baseline", NO_DIFFERENCE: "no difference from the baseline shown"}[
+        verdict["status"]
+    ]
     return f"{word}: {metric} {shown(verdict['metric'])} against {shown(verdict['baseline'])}, difference {shown(verdict['difference'])}, 95 % interval {span}"
 
 

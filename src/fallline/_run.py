@@ -6,12 +6,13 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from fallline._errors import UsageError, nearest
 from fallline._journal import Journal, read, write_text, write_whole
+
+if TYPE_CHECKING:
+    import torch
 
 RUNS = Path("runs")
 
@@ -38,7 +39,9 @@ class Run:
         else:
             folder = Path(out)
             if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-                raise UsageError(f"--out {folder} exists and is not empty; name a new folder, or continue that run with: fallline resume {folder}")
+                raise UsageError(
+                    f"--out {folder} exists and is not empty; name a new folder, or continue that run with: fallline resume {folder}"
+                )
         try:
             (folder / "checkpoints").mkdir(parents=True)
             return cls(folder)
@@ -67,9 +70,13 @@ class Run:
 
     def save_state(self, trial: str, step: int, state: dict[str, Any]) -> None:
         """Write a trial's state; the journal line that mentions it comes after this returns."""
+        import torch  # here, so that listing runs does not wait for it
+
         write_whole(self.checkpoint(trial, step), lambda file: torch.save(state, file))
 
     def load_state(self, trial: str, step: int, device: torch.device) -> dict[str, Any]:
+        import torch
+
         state: dict[str, Any] = torch.load(self.checkpoint(trial, step), map_location=device, weights_only=True)
         return state
 

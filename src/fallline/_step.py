@@ -15,71 +15,15 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fallline import catalogue
-from fallline._batches import INIT, STEP, reseeder, stream
-from fallline._data import Data
+from fallline._average import Average
+from fallline._batches import STEP, reseeder, stream
+from fallline._bench import Diverged, Look, Workbench, materialise
 from fallline._errors import RefusedError
-from fallline._judge import Judge, link_of, predict
 from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, lr_curve
-from fallline._problem import Problem, call
+from fallline._problem import call
 from fallline._recipe import Recipe
 
 CHUNK = 32  # steps between looks at the loss and the clock: a few microseconds spread over some milliseconds
-
-
-class Diverged(Exception):
-    """The loss or the metric is no longer a finite number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workbench:
-    """What all trials of a problem share: data, judge, device, and which examples of valid are looked at during training."""
-
-    problem: Problem
-    data: Data
-    judge: Judge
-    device: torch.device
-    look_rows: Tensor | None = None  # None: all of valid
-
-    def look(self, model: nn.Module, recipe: Recipe) -> float:
-        """The metric on the looked-at examples of valid."""
-        outputs, targets = predict(model, self.data.sweep("valid", self.device, self.look_rows))
-        return self.judge.value(outputs, targets, link_of(recipe))
-
-    def outputs(self, model: nn.Module, split: str) -> tuple[Tensor, Tensor]:
-        """All outputs and targets of a split."""
-        return predict(model, self.data.sweep(split, self.device))
-
-
-class Average:
-    """An exponential moving average of parameters and floating buffers; integer buffers are copied."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model).requires_grad_(False)
-        self.decay = decay
-        self._pairs = [(a, b.detach()) for a, b in zip(_tensors(self.model), _tensors(model), strict=True) if a.is_floating_point()]
-        self._copied = [(a, b.detach()) for a, b in zip(_tensors(self.model), _tensors(model), strict=True) if not a.is_floating_point()]
-        self._mine = [a for a, _ in self._pairs]
-        self._theirs = [b for _, b in self._pairs]
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        # a young average forgets its start: decay grows as (1 + step) / (10 + step), as in TensorFlow's ExponentialMovingAverage
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._mine, self._theirs, 1 - decay)
-        for mine, theirs in self._copied:
-            mine.copy_(theirs)
-
-
-def _tensors(model: nn.Module) -> list[Tensor]:
-    return [*model.parameters(), *model.buffers()]
-
-
-@dataclass
-class Look:
-    """The metric on the looked-at part of valid after `step` updates."""
-
-    step: int
-    value: float
 
 
 @dataclass
@@ -163,7 +107,14 @@ class Training:
     def _chunk(self, end: int) -> Tensor:
         """The training loop itself. Names are local because a small model's step costs only some 200 microseconds."""
         problem, seed, device = self.bench.problem, self.recipe.seed, self.bench.device
-        model, loss_of, optimizer, batches, clip, average = self.model, self.loss, self.optimizer, self.batches, self.clip, self.average or self.shadow
+        model, loss_of, optimizer, batches, clip, average = (
+            self.model,
+            self.loss,
+            self.optimizer,
+            self.batches,
+            self.clip,
+            self.average or self.shadow,
+        )
         reseed, accumulate, own_loss, curve = reseeder(device), problem.accumulate, self.recipe.loss.own, self.curve
         groups, peaks, parameters, scaler = optimizer.param_groups, self.peaks, self._parameters, self.scaler
         classes = self.bench.judge.task in ("multiclass", "sequence")
@@ -317,13 +268,3 @@ def start(bench: Workbench, recipe: Recipe, shadow_decay: float | None = None) -
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise RefusedError("the model has no trainable parameters; check requires_grad, or that layers are assigned to self")
     return Training(bench, recipe, model, shadow_decay)
-
-
-def materialise(model: nn.Module, bench: Workbench, seed: int) -> None:
-    """Run one batch through a model with lazy layers, so that its parameters exist before the optimizer reads them."""
-    if not any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in model.parameters()):
-        return
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(seed, INIT))
-        for inputs, _ in bench.data.sweep("train", bench.device, torch.arange(2)):
-            call(model, inputs)

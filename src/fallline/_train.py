@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from fallline._choose import make_plan, prepare, threads
+from fallline._bench import Diverged
 from fallline._constraints import Constraints
 from fallline._errors import RefusedError
 from fallline._judge import handed_back, link_of
 from fallline._loop import LoopTraining
+from fallline._planning import make_plan
 from fallline._problem import Problem
 from fallline._recipe import Recipe
-from fallline._step import Diverged, Training, start
+from fallline._setting import prepare, threads
+from fallline._step import Training, start
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Trained:
     """A trained model in the user's units, its own weights, and the metric on valid and audit."""
 
     model: nn.Module
+    recipe: Recipe  # as it was trained: with its length, where it had none
     network: nn.Module  # without link and target scale: what model.safetensors holds
     metric: str
     valid: float
@@ -52,4 +55,6 @@ def train(problem: Problem, recipe: Recipe, *, device: str | None = None) -> Tra
             outputs, targets = bench.outputs(network, split)
             values[split] = setting.judge.value(outputs, targets, link_of(recipe))
     curve = tuple((look.step, look.value) for look in training.looks)
-    return Trained(handed_back(network, recipe, problem), network, setting.judge.metric.name, values["valid"], values["audit"], curve)
+    return Trained(
+        handed_back(network, recipe, problem), recipe, network, setting.judge.metric.name, values["valid"], values["audit"], curve
+    )

@@ -53,7 +53,9 @@ class Comparison:
         return -self.difference if self.direction == "min" else self.difference
 
 
-def compare(judge: Judge, mine: Outputs, theirs: Outputs, targets: Tensor, *, units: Any, noise: SeedNoise | None, resamples: int, seed: int) -> Comparison:
+def compare(
+    judge: Judge, mine: Outputs, theirs: Outputs, targets: Tensor, *, units: Any, noise: SeedNoise | None, resamples: int, seed: int
+) -> Comparison:
     """The paired comparison of two trained models on one split.
 
     Args:
@@ -80,7 +82,9 @@ def status_of(judge: Judge, low: float, high: float) -> str:
     return BETTER if high < 0 else WORSE if low > 0 else NO_DIFFERENCE
 
 
-def example_variance(judge: Judge, mine: Outputs, theirs: Outputs, targets: Tensor, *, units: Any, resamples: int, seed: int) -> tuple[float, float]:
+def example_variance(
+    judge: Judge, mine: Outputs, theirs: Outputs, targets: Tensor, *, units: Any, resamples: int, seed: int
+) -> tuple[float, float]:
     """(variance, df) of the difference as other examples would give it: paired t for means, else resamples of the independent unit."""
     ids = judge.units(targets, units)
     a, target = judge.reads(mine.outputs, targets, mine.link)
@@ -93,7 +97,9 @@ def example_variance(judge: Judge, mine: Outputs, theirs: Outputs, targets: Tens
             return estimate.variance, estimate.df
         replicates = statistics.resampled_means(values_a, values_b, metric.of_mean, ids, resamples, seed)
     else:
-        replicates = statistics.resampled(lambda rows: metric.value(a[rows], target[rows]) - metric.value(b[rows], target[rows]), ids, resamples, seed)
+        replicates = statistics.resampled(
+            lambda rows: metric.value(a[rows], target[rows]) - metric.value(b[rows], target[rows]), ids, resamples, seed
+        )
     return statistics.resampled_variance(replicates, len(np.unique(ids)))
 
 

@@ -123,6 +123,7 @@ class Loss(Entry):
     link_code: str = ""  # the same as an expression in `output`
     suits: Callable[[Profile], float] = lambda profile: 0.0  # how strongly the profile speaks for it, 0 not at all, 1 strongly
     metrics: tuple[str, ...] = ()  # metrics that this loss optimises directly
+    kin: str = ""  # a loss so alike that racing both would waste a candidate
     refuses: Callable[[Profile], str] = _anywhere  # why it cannot take these targets; "" when it can
     settle: Callable[[Settings, Profile], dict[str, Value]] = _as_declared  # relative values (target MAD, class counts) -> absolute ones
 

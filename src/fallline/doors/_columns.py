@@ -48,7 +48,14 @@ VALUE_ROWS = 5  # training rows a category value needs for an embedding of its o
 VALUES = 254  # most values with an embedding of their own, the frequent ones first; what is rarer shares one
 KNOTS = 33  # points of the map to a normal shape: on five tables as good as 129 or 513
 REACH = 3.2  # standard deviations that the map spans: 0.1 % of the rows lie outside, the outermost points are the extremes
+EQUAL = "all its values in train are equal"
+LARGEST = 1e150  # numbers beyond it count as infinite: their squares are
 CLIP = 5.0  # standard deviations at which the straight map of a number ends, so that one absurd value stays one value
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 row", "2 rows"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +125,17 @@ def _form(text: pl.Series) -> tuple[str, str]:
     return best, f"its dates are read as month/day ({sample[0]}); if they are day/month, write them as year-month-day" if alike else ""
 
 
+def says_nothing(column: pl.Series, what: Column, decimal: str) -> str:
+    """Why a column can tell nothing about any row, whatever the split; "" where it may."""
+    if what.kind == "empty":
+        return "it has no value"
+    if what.kind == "number" and _counts_rows(numbers(column, decimal)):
+        return "it only numbers the rows"
+    if column.n_unique() == 1:
+        return "all its values are equal"
+    return ""
+
+
 def refuse_text(column: pl.Series, values: pl.Series) -> None:
     """Free text is no feature that this door can use: saying so is better than to learn from row numbers in disguise."""
     distinct = values.n_unique()
@@ -143,21 +161,18 @@ def fitted(column: pl.Series, what: Column, train: NDArray[np.int64], decimal: s
 
 
 def _number(column: pl.Series, train: NDArray[np.int64], decimal: str) -> tuple[dict[str, Any] | None, str]:
-    values = numbers(column, decimal)
-    if _counts_rows(values):
-        return None, "it only numbers the rows"
-    values = values[train]
+    values = numbers(column, decimal)[train]
     missing = bool(np.isnan(values).any())
     values = values[~np.isnan(values)]
-    infinite = int(np.isinf(values).sum())
-    values = values[np.isfinite(values)]
+    infinite = int((np.abs(values) > LARGEST).sum())
+    values = values[np.abs(values) <= LARGEST]
     if not len(values):
         return None, "it has no value in the training rows"
     maps = number_maps(values)
     if not maps and not missing:
-        return None, "all its values are equal"
+        return None, EQUAL
     spec = {"name": column.name, "kind": "number", "decimal": decimal, "fill": float(np.median(values)), "missing": missing, "maps": maps}
-    return spec, f"{infinite:,} infinite values count as its extremes" if infinite else ""
+    return spec, f"{counted(infinite, 'infinite value')} taken as its extremes" if infinite else ""
 
 
 def number_maps(values: NDArray[np.float64]) -> list[list[list[float]]]:
@@ -168,7 +183,7 @@ def number_maps(values: NDArray[np.float64]) -> list[list[list[float]]]:
     """
     mean, deviation = float(values.mean()), float(values.std())
     low, high = float(values.min()), float(values.max())
-    if high <= low or not np.isfinite(deviation) or deviation <= 0:
+    if high <= low or deviation <= 0:
         return []
     ends = [max(low, mean - CLIP * deviation), min(high, mean + CLIP * deviation)]
     straight = [ends, [(end - mean) / deviation for end in ends]]
@@ -201,7 +216,7 @@ def _date(column: pl.Series, what: Column, train: NDArray[np.int64], timed: bool
     passing = [] if timed else [name for name in ("year", "time") if parts[name][known].std() > 0]
     lines = [[name, float(parts[name][known].mean()), float(parts[name][known].std())] for name in passing]
     if not turning and not lines and not missing:
-        return None, "all its dates are equal"
+        return None, EQUAL
     return {"name": column.name, "kind": "date", "form": what.form, "missing": missing, "turning": turning, "passing": lines}, ""
 
 
@@ -215,7 +230,7 @@ def _category(column: pl.Series, train: NDArray[np.int64]) -> tuple[dict[str, An
     if not kept and rare > 1:
         return None, f"none of its {rare:,} values is in {VALUE_ROWS} training rows, as in an identifier"
     if len(kept) + missing + (rare > 0) < 2:
-        return None, "all its values are equal"
+        return None, EQUAL
     code = len(kept) + 1 if missing else 0
     spec = {"name": column.name, "kind": "category", "values": kept, "missing": code, "size": len(kept) + 1 + missing}
     return spec, f"values in fewer than {VALUE_ROWS} training rows share one code ({rare:,} of {len(counts):,})" if rare else ""

@@ -16,6 +16,7 @@ from typing import IO, Any, TextIO
 from fallline._errors import RefusedError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+LINES_IN_A_ROW = 20  # a ragged row over more lines than this is a quotation mark gone astray
 LINES_LOOKED_AT = 50  # lines that show how fields are separated: enough for every real file met so far
 KNOWN_STARTS = {b"PAR1": "a Parquet file; name it .parquet", b"PK": "an Excel or zip file; save the sheet as CSV", b"%PDF": "a PDF"}
 
@@ -99,7 +100,7 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         raise RefusedError(f"{path} cannot be read: {error.strerror or error}") from error
     except csv.Error as error:
-        raise RefusedError(f'{path} cannot be read as CSV: {error}; look for a quotation mark " that is never closed') from error
+        raise RefusedError(f'{path} cannot be read as CSV: {error}; look for a quotation mark " too many') from error
 
 
 def _separator(head: list[str], usual: str) -> str:
@@ -127,20 +128,21 @@ def _check_rows(path: Path, separator: str) -> None:
         reader = csv.reader(lines, delimiter=separator)
         names = next((row for row in reader if row), [])
         _check_names(path, names)
-        width, rows = len(names), 0
-        ragged: Counter[int] = Counter()
+        width, rows, ragged, line = len(names), 0, 0, reader.line_num
         first = ""
         for row in reader:
             if len(row) != width:
                 if not row:
                     continue
-                ragged[len(row)] += 1
+                if reader.line_num - line > LINES_IN_A_ROW:
+                    raise csv.Error(f"line {line + 1} opens a quotation mark that closes {reader.line_num - line:,} lines later or never")
+                ragged += 1
                 first = first or f"line {reader.line_num} has {len(row)}"
-            rows += 1
+            rows, line = rows + 1, reader.line_num
     if ragged:
         raise RefusedError(
-            f"{path} is ragged: its header names {width} columns, but {sum(ragged.values()):,} of {rows:,} rows have another number of "
-            f"fields ({first}); mend these rows, and put quotation marks around values that contain {SEPARATORS[separator]}"
+            f"{path} is ragged: its header names {width} columns, but {ragged:,} of its {rows:,} rows have more or fewer fields ({first}); "
+            f"mend these rows, and put quotation marks around values that contain {SEPARATORS[separator]}"
         )
     if not rows:
         raise RefusedError(f"{path} has column names and no rows; give a table with rows")
@@ -168,5 +170,8 @@ def frame_of(path: Path, reading: dict[str, Any]) -> Any:
     try:
         return read_frame(path, reading)
     except (pl.exceptions.PolarsError, OSError) as error:
-        advice = "a quotation mark inside a value must be doubled, in a value that stands in quotation marks"
-        raise RefusedError(f"{path} cannot be read: {_first_line(error)}; {advice}") from error
+        if reading["format"] != "csv":
+            raise RefusedError(f"{path} cannot be read: {_first_line(error)}; write it again, or give a CSV") from error
+        raise RefusedError(
+            f'{path} cannot be read as CSV: it has quotation marks inside values; write a value such as 5" as "5""" ({_first_line(error)})'
+        ) from error

@@ -12,7 +12,7 @@ import numpy as np
 from fallline._errors import RefusedError, UsageError, nearest
 from fallline._problem import Origin, Problem
 from fallline.doors import _prepare
-from fallline.doors._columns import Column, column_of, fitted, refuse_text
+from fallline.doors._columns import Column, column_of, counted, fitted, refuse_text, says_nothing
 from fallline.doors._reading import frame_of, reading_of
 from fallline.doors._rows import Division, divide, equal_rows, group_ids, official_split, time_order
 from fallline.doors._target import Target, target_of
@@ -59,14 +59,17 @@ def opened(path: Path, asked: Asked) -> Problem:
     notes += target.notes
 
     split_name, official = _official(frame, {*names, asked.group, asked.time})
-    columns = [column_of(frame[name], reading["decimal"]) for name in frame.columns if name not in {*names, asked.group, split_name}]
-    _refuse_columns(frame, columns)
-    division = _divided(frame, columns, target, official, asked, reading["decimal"], notes)
-    train = division.rows("train")
-    specs = _fitted(frame, columns, train, asked, reading["decimal"], notes)
+    columns, left_out = _features(frame, {*names, asked.group, split_name}, asked.time, reading["decimal"])
+    specs = []
+    if columns:
+        division = _divided(frame, columns, target, official, asked, reading["decimal"], notes)
+        train = division.rows("train")
+        specs = _fitted(frame, columns, train, asked, reading["decimal"], notes, left_out)
     if not specs:
-        left_out = "; ".join(note for note in notes if note.startswith("left out"))
-        raise RefusedError(f"{path} has no column from which {asked.target!r} could be predicted" + (f" ({left_out})" if left_out else ""))
+        but = f": left out {_listed(left_out)}" if left_out else ""
+        raise RefusedError(
+            f"{path} has no column from which {asked.target!r} could be predicted{but}; add columns that say something about it"
+        )
     if asked.time is None and official is None:
         dates = [column.name for column in columns if column.kind == "date"]
         notes += [f"rows are split at random; say --time {dates[0]} if later rows are to be predicted from earlier ones"] if dates else []
@@ -174,15 +177,27 @@ def _official(frame: pl.DataFrame, taken: set[str | None]) -> tuple[str | None, 
     return None, None
 
 
-def _refuse_columns(frame: pl.DataFrame, columns: list[Column]) -> None:
-    for column in columns:
+def _features(frame: pl.DataFrame, taken: set[str | None], time: str | None, decimal: str) -> tuple[list[Column], list[str]]:
+    """The columns that can be features, and those that cannot with the reason."""
+    columns, left_out = [], []
+    for name in frame.columns:
+        if name in taken:
+            continue
+        column = column_of(frame[name], decimal)
+        if name == time and column.kind != "date":
+            continue  # it only counts up: later parts lie outside of what train has seen
         if column.kind == "nested":
             raise RefusedError(
-                f"column {column.name!r} holds lists or structures ({frame[column.name].dtype}); "
-                f"write each part into a column of its own, or drop it"
+                f"column {name!r} holds lists or structures ({frame[name].dtype}); write each part into a column of its own, or drop it"
             )
         if column.kind == "category":
-            refuse_text(frame[column.name], _prepare.words(frame[column.name]))
+            refuse_text(frame[name], _prepare.words(frame[name]))
+        reason = says_nothing(frame[name], column, decimal)
+        if reason:
+            left_out.append(f"{name} ({reason})")
+        else:
+            columns.append(column)
+    return columns, left_out
 
 
 def _divided(
@@ -204,10 +219,11 @@ def _divided(
         groups, note = group_ids(frame[asked.group])
         notes.append(note)
     elif asked.time is None:
-        groups = equal_rows(frame, [column for column in columns if column.kind != "empty"], decimal)
+        groups = equal_rows(frame, columns, decimal)
         if groups is not None:
             repeated = len(groups) - len(np.unique(groups))
-            notes.append(f"{repeated:,} rows repeat the features of another; rows with equal features stay in one part")
+            repeat = "1 row repeats" if repeated == 1 else f"{repeated:,} rows repeat"
+            notes.append(f"{repeat} the features of another; rows with equal features stay in one part")
     classes = target.values[:, 0] if target.task in ("binary", "multiclass") else None
     division = divide(target.rows, seed=asked.seed, labels=classes, groups=groups, order=order, official=official)
     notes += division.notes
@@ -215,16 +231,17 @@ def _divided(
 
 
 def _fitted(
-    frame: pl.DataFrame, columns: list[Column], train: NDArray[np.int64], asked: Asked, decimal: str, notes: list[str]
+    frame: pl.DataFrame,
+    columns: list[Column],
+    train: NDArray[np.int64],
+    asked: Asked,
+    decimal: str,
+    notes: list[str],
+    left_out: list[str],
 ) -> list[dict[str, Any]]:
     """The preparation of every column that can tell something; what is left out or read in a special way is said."""
-    specs, left_out, remarks = [], [], []
+    specs, remarks = [], []
     for column in columns:
-        if column.kind == "empty":
-            left_out.append(f"{column.name} (it has no value)")
-            continue
-        if column.name == asked.time and column.kind != "date":
-            continue  # it only counts up: later parts lie outside of what train has seen
         spec, remark = fitted(frame[column.name], column, train, decimal, asked.time is not None)
         if spec is None:
             left_out.append(f"{column.name} ({remark})")
@@ -232,14 +249,15 @@ def _fitted(
         specs.append(spec)
         if column.strange:
             kind = "number" if column.kind == "number" else "date"
-            remarks.append(f"column {column.name}: {column.strange:,} values such as {column.example!r} are no {kind} and count as missing")
+            strange = counted(column.strange, "value")
+            remarks.append(f"column {column.name}: {strange} such as {column.example!r} counted as missing, the others are {kind}s")
         remarks += [f"column {column.name}: {text}" for text in (remark, column.choice) if text]
     counts = {kind: sum(spec["kind"] == kind for spec in specs) for kind in ("number", "category", "date")}
     plural = {"number": "numbers", "category": "categories", "date": "dates"}
     notes.append("features: " + ", ".join(f"{count} {plural[kind] if count > 1 else kind}" for kind, count in counts.items() if count))
     missing = [spec["name"] for spec in specs if spec["missing"]]
     if missing:
-        notes.append(f"missing values in {_listed(missing)}: numbers get the median and a flag, categories a value of their own")
+        notes.append(f"missing values in {_listed(missing)}: a number gets its median and a flag, a category a value of its own")
     if left_out:
         notes.append(f"left out: {_listed(left_out)}")
     notes += remarks[:SHOWN]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fallline._errors import RefusedError, UsageError
-from fallline.doors._columns import Column, column_of
+from fallline.doors._columns import Column, column_of, counted
 from fallline.doors._prepare import label_indices, numbers, words
 from fallline.doors._task import MOST_CLASSES, decide, of_columns, of_numbers, of_words, spelled
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 NO_AND_YES = (("false", "true"), ("no", "yes"))  # words that make a column a label of a multilabel target
+LARGEST = 1e15  # standardised, or raw for a count: the sum of a batch's squares of larger ones overflows float32
 SHOWN = 6  # class names in a note: what fits into a line
 
 
@@ -36,7 +37,8 @@ class Target:
     @property
     def rows(self) -> NDArray[np.bool_]:
         """Which rows of the file have a target."""
-        return ~np.isnan(self.values.sum(axis=1))  # a sum with NaN is NaN
+        missing: NDArray[np.bool_] = np.isnan(self.values.sum(axis=1))  # a sum with NaN is NaN
+        return ~missing
 
     def class_names(self) -> tuple[str, ...]:
         """The classes in order of their index, or the labels of a multilabel target; empty for numbers."""
@@ -56,6 +58,15 @@ class Target:
             if not (np.isfinite(location).all() and np.isfinite(spread).all() and (spread > 0).all()):
                 raise RefusedError(f"target {', '.join(self.names)}: its variance is out of the range of numbers; give it in another unit")
             scale = [float(location[0]), float(spread[0])] if len(self.names) == 1 else [location.tolist(), spread.tolist()]
+        location, spread = scale or (0.0, 1.0)
+        seen = np.abs((self.values[self.rows] - location) / spread)
+        if seen.max() > LARGEST:
+            place = int(np.argmax(seen.max(axis=1)))
+            value = self.values[self.rows][place].max()
+            raise RefusedError(
+                f"target {', '.join(self.names)} has values out of all proportion, such as {value:g}; their squares overflow. "
+                f"Correct or remove such rows, or give it in another unit"
+            )
         return {
             "names": list(self.names),
             "task": self.task,
@@ -236,7 +247,7 @@ def _finite(column: pl.Series, decimal: str) -> NDArray[np.float64]:
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
         raise RefusedError(
-            f"target {column.name!r} is infinite in {len(infinite):,} row{'s' if len(infinite) > 1 else ''}, first in row "
+            f"target {column.name!r} is infinite in {counted(len(infinite), 'row')}, first in row "
             f"{infinite[0] + 1:,} below the header ({column[int(infinite[0])]}); correct or remove such rows"
         )
     return values
@@ -259,4 +270,5 @@ def _dropped(kinds: tuple[Column, ...], values: NDArray[np.float64]) -> list[str
     if not lost:
         return []
     strange = next((f" (such as {what.example!r})" for what in kinds if what.strange), "")
-    return [f"{lost:,} rows without a value of {' and '.join(what.name for what in kinds)}{strange} are left out"]
+    names = " and ".join(what.name for what in kinds[:SHOWN]) + (" ..." if len(kinds) > SHOWN else "")
+    return [f"left out {counted(lost, 'row')} without a value of {names}{strange}"]

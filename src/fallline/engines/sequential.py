@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from fallline._bench import Diverged, Workbench
 from fallline._errors import FalllineError
 from fallline._loop import LoopTraining
-from fallline._step import Diverged, Training, Workbench, start
+from fallline._step import Training, start
 from fallline.engines import Goal, Measurement, Trial
 
 

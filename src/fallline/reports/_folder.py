@@ -44,7 +44,7 @@ def summary(folder: Path) -> dict[str, Any]:
         "run": str(folder), "problem": Path(source).name, "task": facts.get("task"), "metric": facts.get("metric"),
         "status": "", "verdict": None, "value": None, "baseline": None, "last_event_at": at, "age_s": round(max(time.time() - at, 0.0), 1),
     }  # fmt: skip
-    verdict = next((event for event in events if event["event"] == "verdict"), None)
+    verdict = (_json(folder / "verdict.json") or {}).get("verdict")
     trained = next((event for event in events if event["event"] == "trained"), None)
     if verdict is not None:
         return {**row, "status": "finished", "verdict": verdict["status"], "value": verdict["metric"], "baseline": verdict["baseline"]}
@@ -53,6 +53,16 @@ def summary(folder: Path) -> dict[str, Any]:
     if last.get("event") == "interrupted":
         return {**row, "status": "interrupted"}
     return {**row, "status": "running" if row["age_s"] < RUNNING_S else "unfinished"}
+
+
+def plan_and_facts(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The plan of a run and the facts of its problem; empty where they are not written yet."""
+    return _json(folder / "plan.json") or {}, (_json(folder / "problem.json") or {}).get("facts") or {}
+
+
+def finished(folder: Path) -> bool:
+    """Whether the run has its verdict."""
+    return (folder / "verdict.json").exists()
 
 
 def _json(path: Path) -> dict[str, Any] | None:

@@ -26,7 +26,9 @@ def console(out: TextIO) -> Console:
     return Console(file=out, highlight=False, markup=False, emoji=False)
 
 
-def table(out: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), marked: Sequence[int] = ()) -> None:
+def table(
+    out: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), marked: Sequence[int] = ()
+) -> None:
     """Write a table; `right` names the columns of numbers, `marked` the rows in bold."""
     if not drawn(out):
         out.write("\n".join(plain(headings, rows, right=right)) + "\n")

@@ -39,7 +39,10 @@ def headline(doc: Mapping[str, Any]) -> list[str]:
     low, high = (number(bound) for bound in verdict["interval"])
     span = f"Difference {number(verdict['difference'])}, {verdict['confidence']:.0%} interval {low} to {high}."
     if kept and verdict.get("overruled"):
-        return [f"The baseline is handed back: the best on valid is worse on audit, {values}, {seen}.", f"{span} {COVERS[verdict['covers']]}"]
+        return [
+            f"The baseline is handed back: the best on valid is worse on audit, {values}, {seen}.",
+            f"{span} {COVERS[verdict['covers']]}",
+        ]
     if kept:
         return [f"The baseline is kept: no candidate was better on valid. Its {metric} is {number(verdict['baseline'])} {seen}."]
     words = {

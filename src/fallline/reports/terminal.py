@@ -35,7 +35,11 @@ def write(folder: Path, out: TextIO) -> None:
         page.text(reason, bullet="- ")
     page.heading(f"Files in {words.here(folder)}")
     artifacts = doc["artifacts"]
-    page.lines(pairs([(artifacts["recipe"], "the recipe"), (artifacts["model"], "its trained weights"), (artifacts["journal"], "all that happened")]))
+    page.lines(
+        pairs(
+            [(artifacts["recipe"], "the recipe"), (artifacts["model"], "its trained weights"), (artifacts["journal"], "all that happened")]
+        )
+    )
     page.heading("Next")
     page.lines(pairs([(command, f"# {what}") for command, what in words.next_commands(doc, folder, origin(folder))]))
 
@@ -80,7 +84,11 @@ class _Page:
 
     def text(self, text: str, bullet: str = "") -> None:
         width = self.console.width if self.console else WIDTH
-        self.lines(textwrap.wrap(text, width, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_long_words=False, break_on_hyphens=False))
+        self.lines(
+            textwrap.wrap(
+                text, width, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_long_words=False, break_on_hyphens=False
+            )
+        )
 
     def lines(self, lines: list[str]) -> None:
         for line in lines:
@@ -90,7 +98,9 @@ class _Page:
         if self.console:
             self.console.print(text, style=style or None, soft_wrap=not style)
         else:
-            self.out.write((textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) if style and "\n" not in text else text) + "\n")
+            self.out.write(
+                (textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) if style and "\n" not in text else text) + "\n"
+            )
 
 
 ENTRY = Report(name="table", title="tables for people", write=write)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fallline._budget import Clock, spoken
-from fallline._errors import FalllineError
 from fallline._journal import read
 from fallline.reports._layout import console, drawn
 from fallline.reports._words import number
@@ -29,6 +27,7 @@ class Progress:
         self.quiet = quiet
         self.folder = folder
         self._stage = "reading and measuring"
+        self._standing: tuple[int, Standing] | None = None  # with the journal's size at which it was read
         self._live: Any = None
         self._console = console(sys.stderr) if drawn(sys.stderr) and not quiet else None
 
@@ -68,13 +67,20 @@ class Progress:
         rows = [("now", self._stage)]
         left = ""
         if self.folder is not None:
-            standing = Standing(Path(self.folder))
+            standing = self._now(Path(self.folder))
             rows += [("race", standing.counts()), ("best", standing.best())]
             left = standing.left()
         rows.append(("time", f"{spoken(spent)}{limit}{left}"))
         for name, value in rows:
             grid.add_row(name, value)
         return grid
+
+    def _now(self, folder: Path) -> Standing:
+        """The standing, read anew when the journal has grown."""
+        size = (folder / "journal.jsonl").stat().st_size
+        if self._standing is None or self._standing[0] != size:
+            self._standing = (size, Standing(folder))
+        return self._standing[1]
 
 
 class Standing:
@@ -100,16 +106,19 @@ class Standing:
 
     def counts(self) -> str:
         """How many are in the race, and how many are out."""
-        failed = sum(bool(row["fault"]) for row in self.rungs.values())
-        out = Counter(self.decisions.values())
-        dropped = sum(count for decision, count in out.items() if decision != "continue") - failed
-        entered = max(len(self.plan.get("candidates", ())), len([name for name in self.rungs if "@" not in name and name != "baseline"]))
-        parts = [f"{entered - max(dropped, 0) - failed} of {entered} candidates in it", f"{max(dropped, 0)} dropped"]
-        return ", ".join([*parts, f"{failed} failed"] if failed else parts)
+        known = {row["name"] for row in self.plan.get("candidates", ())} | {name for name in self.rungs if "@" not in name} - {"baseline"}
+        failed = {name for name in known if self.rungs.get(name, {}).get("fault")}
+        dropped = {name for name in known - failed if self.decisions.get(name, "continue") != "continue"}
+        out = [f"{len(names)} {word}" for names, word in ((dropped, "dropped"), (failed, "failed")) if names]
+        return ", ".join([f"{len(known - failed - dropped)} of {len(known)} candidates in it", *out])
 
     def best(self) -> str:
         """The best value of those that came furthest."""
-        alive = [(row["step"], row["final"] if row["final"] is not None else row["value"], name) for name, row in self.rungs.items()]
+        alive = [
+            (row["step"], row["final"] if row["final"] is not None else row["value"], name)
+            for name, row in self.rungs.items()
+            if "@" not in name
+        ]
         valued = [(step, float(value), name) for step, value, name in alive if isinstance(value, int | float)]
         if not valued:
             return "-"

@@ -48,6 +48,7 @@ def suits(profile: Profile) -> float:
 
 ENTRY = Loss(
     name="quantile",
+    kin="l1",
     title="Quantile (pinball) loss",
     source="Koenker and Bassett (1978), Regression Quantiles",
     space={"q": Hyperparameter(default=0.5, why="the median, the only quantile that favours neither side", low=0.05, high=0.95)},

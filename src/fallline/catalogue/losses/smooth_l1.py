@@ -43,6 +43,7 @@ def suits(profile: Profile) -> float:
 
 ENTRY = Loss(
     name="smooth_l1",
+    kin="huber",
     title="Smooth L1 loss",
     source="Girshick (2015), Fast R-CNN; torch.nn.SmoothL1Loss",
     space={

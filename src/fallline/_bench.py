@@ -1,0 +1,56 @@
+"""The workbench: what all trials of a problem share, and how any of them is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fallline._batches import INIT, stream
+from fallline._data import Data
+from fallline._judge import Judge, link_of, predict
+from fallline._problem import Problem, call
+from fallline._recipe import Recipe
+
+
+class Diverged(Exception):
+    """The loss or the metric is no longer a finite number."""
+
+
+@dataclass
+class Look:
+    """The metric on the looked-at part of valid after `step` updates."""
+
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workbench:
+    """What all trials of a problem share: data, judge, device, and which examples of valid are looked at during training."""
+
+    problem: Problem
+    data: Data
+    judge: Judge
+    device: torch.device
+    look_rows: Tensor | None = None  # None: all of valid
+
+    def look(self, model: nn.Module, recipe: Recipe) -> float:
+        """The metric on the looked-at examples of valid."""
+        outputs, targets = predict(model, self.data.sweep("valid", self.device, self.look_rows))
+        return self.judge.value(outputs, targets, link_of(recipe))
+
+    def outputs(self, model: nn.Module, split: str) -> tuple[Tensor, Tensor]:
+        """All outputs and targets of a split."""
+        return predict(model, self.data.sweep(split, self.device))
+
+
+def materialise(model: nn.Module, bench: Workbench, seed: int) -> None:
+    """Run one batch through a model with lazy layers, so that its parameters exist before the optimizer reads them."""
+    if not any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in model.parameters()):
+        return
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(seed, INIT))
+        for inputs, _ in bench.data.sweep("train", bench.device, torch.arange(2)):
+            call(model, inputs)

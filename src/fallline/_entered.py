@@ -1,0 +1,43 @@
+"""A trial in the race: its candidate, what was measured, and what became of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from fallline._prior import Candidate
+from fallline.engines import Measurement, Trial
+
+
+@dataclass
+class Entered:
+    """A trial in the race: its candidate, what was measured, and what became of it."""
+
+    trial: Trial
+    candidate: Candidate
+    measured: list[Measurement] = field(default_factory=list)
+    status: str = "waiting"  # waiting, paused, finished, failed, cut
+    reason: str = ""
+    final: float | None = None  # the metric on all of valid, at the end
+
+    @property
+    def step(self) -> int:
+        return self.measured[-1].step if self.measured else 0
+
+    @property
+    def value(self) -> float | None:
+        """The metric where it stands: on all of valid once it has finished."""
+        if self.final is not None:
+            return self.final
+        return next((m.value for m in reversed(self.measured) if m.value is not None), None)
+
+    def at(self, step: int) -> Measurement | None:
+        """The measurement of the goal `step`, or of the first epoch after it."""
+        return next((m for m in self.measured if m.step >= step), None)
+
+
+def shown(value: float | None) -> str:
+    """A metric with four significant digits, thousands left readable."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"

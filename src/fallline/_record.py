@@ -1,0 +1,180 @@
+"""Record: what a run's folder says of its problem, so that exporters and reports need nothing but the folder.
+
+`problem.json` says where the problem came from and how it is trained (`setup`); `splits.json` which rows were split off.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset, default_collate
+
+from fallline._batches import DatasetSource, Source, TensorSource, leaves
+from fallline._data import Data
+from fallline._problem import Problem, imported
+from fallline.metrics import Metric, OwnMetric
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fallline._setting import Setting
+    from fallline._plan import Plan
+    from fallline._run import Run
+    from fallline._splits import Index, Split
+
+TENSOR = "tensor"  # a leaf in the description of nested tensors
+
+
+def record(run: Run, setting: Setting, plan: Plan, facts: Mapping[str, Any]) -> None:
+    """Write plan, problem, preparation and splits into the run's folder."""
+    problem, data = setting.problem, setting.data
+    run.write_json("plan.json", plan.to_dict())
+    setup = setup_of(problem, data, setting.judge.metric, setting.device, plan.threads)
+    run.write_json("problem.json", {"facts": facts, "origin": origin_of(problem), "profile": asdict(setting.profile), "setup": setup})
+    if problem.origin.preparation is not None:
+        run.write_json("preparation.json", problem.origin.preparation)
+    if data.split is not None:
+        run.write_json("splits.json", packed(problem, data.split))
+
+
+def origin_of(problem: Problem) -> dict[str, Any]:
+    origin = problem.origin
+    source = str(Path(origin.source).resolve()) if origin.source else ""
+    return {"kind": origin.kind, "source": source, "options": dict(origin.options), "scale": origin.scale, "labels": list(origin.labels)}
+
+
+def setup_of(problem: Problem, data: Data, metric: Metric | OwnMetric, device: torch.device, threads: int) -> dict[str, Any]:
+    """How the problem is trained, as far as no recipe chooses it, as plain JSON: batches, kinds of parts, order of rows."""
+    batches = data.batches(0, torch.device("cpu"))
+    inputs, target = next(iter(data.sweep("train", torch.device("cpu"), torch.arange(1))))
+    sampler = data.order.get("sampler")
+    return {
+        "device": str(device),
+        "threads": threads,
+        "precision": problem.precision,
+        "accumulate": problem.accumulate,
+        "batch_size": batches.order.batch_size,
+        "batches_per_epoch": batches.per_epoch,
+        "gathers": batches.gathers,
+        "shuffle": bool(data.order["shuffle"]),
+        "sampler": None if sampler is None else {"set_epoch": hasattr(sampler, "set_epoch")},
+        "eval_batch": {split: data.eval_batch(split) for split in ("valid", "audit")},
+        "sources": {split: _source(getattr(problem, split), getattr(data, split)) for split in ("train", "valid", "audit")},
+        "unpack": "own" if problem.unpack is not None else "pair",
+        "inputs": "dict" if isinstance(inputs, Mapping) else "tuple" if isinstance(inputs, tuple | list) else TENSOR,
+        "target_dims": target.ndim,
+        "ignore_index": problem.ignore_index,
+        "model": _model(problem),
+        "own": _own(problem),
+        "metric": "named" if isinstance(metric, Metric) else "stateful" if hasattr(problem.metric, "compute") else "callable",
+    }
+
+
+def packed(problem: Problem, split: Split) -> dict[str, str | None]:
+    """The part of each row of the sets that were split: 0 train, 1 valid, 2 audit, 3 none; bytes, compressed, as text."""
+
+    def text(parts: Mapping[int, Index]) -> str:
+        codes: NDArray[np.uint8] = np.full(1 + max(int(rows.max(initial=0)) for rows in parts.values()), 3, dtype=np.uint8)
+        for code, rows in parts.items():
+            codes[rows] = code
+        return base64.b64encode(zlib.compress(codes.tobytes(), 9)).decode("ascii")
+
+    of_train, of_valid = {0: split.train}, None
+    if problem.valid is None:
+        of_train[1] = split.valid
+    if problem.audit is None and split.audit_from_valid:
+        of_valid = {1: split.valid, 2: split.audit}
+    elif problem.audit is None:
+        of_train[2] = split.audit
+    return {"train": text(of_train), "valid": None if of_valid is None else text(of_valid)}
+
+
+def _source(given: Any, source: Source) -> dict[str, Any] | None:
+    """What the user gave for a part; None where it was split off."""
+    if given is None:
+        return None
+    loader = isinstance(given, DataLoader)
+    dataset = given.dataset if isinstance(given, DataLoader) else given
+    whole = source
+    while not isinstance(whole, TensorSource | DatasetSource):
+        whole = whole.source  # type: ignore[attr-defined]  # a Part of a Dataset
+    if isinstance(whole, DatasetSource):
+        return {
+            "kind": "dataset", "type": type(dataset).__name__, "loader": loader, "rows": whole.size, "workers": whole.workers,
+            "collate": "default" if whole.collate is default_collate else "own",
+        }  # fmt: skip
+    tree = dataset.tensors if isinstance(dataset, TensorDataset) else dataset
+    held = list(_arrays(tree))
+    wanted = {leaf.dtype for leaf in leaves(whole.tree) if leaf.is_floating_point()}
+    return {
+        "kind": "tensors", "type": "TensorDataset" if isinstance(dataset, TensorDataset) else type(given).__name__, "loader": loader,
+        "tree": _shape(whole.tree), "rows": len(held[0]), "arrays": any(isinstance(leaf, np.ndarray) for leaf in held),
+        "cast": any(isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dtype not in wanted for leaf in held)
+        or any(isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" for leaf in held),
+    }  # fmt: skip
+
+
+def _arrays(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        tree = list(tree.values())
+    if isinstance(tree, tuple | list):
+        for part in tree:
+            yield from _arrays(part)
+    else:
+        yield tree
+
+
+def _shape(tree: Any) -> Any:
+    """Nested tensors with a word for each tensor."""
+    if isinstance(tree, Mapping):
+        return {key: _shape(value) for key, value in tree.items()}
+    return [_shape(part) for part in tree] if isinstance(tree, tuple | list) else TENSOR
+
+
+def _model(problem: Problem) -> dict[str, Any]:
+    given = problem.model
+    model = problem.new_model(0)
+    path, keywords = given if isinstance(given, tuple) else (given, {})
+    facts: dict[str, Any] = {
+        "kind": "module" if isinstance(given, nn.Module) else "named" if isinstance(path, str) else "factory",
+        "lazy": any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in model.parameters()),
+        "all_train": all(module.training for module in model.modules()),
+        "fused": all(p.is_floating_point() for p in model.parameters()),
+    }
+    if isinstance(path, str):
+        facts |= {"path": path, "made": isinstance(imported(path), nn.Module), "keywords": _plain(dict(keywords))}
+    return facts
+
+
+def _own(problem: Problem) -> dict[str, Any]:
+    """The parts of the user's own set-up, by what they are."""
+    number = isinstance(problem.clip, int | float)
+    kinds = {
+        "loss": "function" if problem.loss is not None else None,
+        "optimizer": "object"
+        if isinstance(problem.optimizer, torch.optim.Optimizer)
+        else "function"
+        if problem.optimizer is not None
+        else None,
+        "scheduler": "object" if hasattr(problem.scheduler, "optimizer") else "function" if problem.scheduler is not None else None,
+        "clip": float(problem.clip) if number else "function" if problem.clip is not None else None,
+        "loop": "function" if problem.loop is not None else None,
+    }
+    return {**{name: kind for name, kind in kinds.items() if kind is not None}, "scheduler_step": problem.scheduler_step}
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any] | None:
+    """What JSON gives back unchanged; None for anything else."""
+    try:
+        return value if json.loads(json.dumps(value)) == value else None
+    except (TypeError, ValueError):
+        return None

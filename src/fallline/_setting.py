@@ -1,0 +1,83 @@
+"""Setting: a problem made ready for a race: data split, profile measured, metric resolved."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from fallline._bench import Workbench
+from fallline._data import Data, default_epochs, open_data
+from fallline._errors import UsageError
+from fallline._judge import Judge, judge_of
+from fallline._measure import measure
+from fallline._plan import Plan, threads_for
+from fallline._problem import Problem
+from fallline._profile import Profile
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A problem made ready: data split, profile measured, judge found; the plan is still open."""
+
+    problem: Problem
+    data: Data
+    profile: Profile
+    judge: Judge
+    device: torch.device
+    notes: tuple[str, ...]
+
+    def bench(self, plan: Plan) -> Workbench:
+        rows = None
+        if plan.look_rows < self.data.valid.size:
+            generator = torch.Generator().manual_seed(plan.seed)
+            rows = torch.randperm(self.data.valid.size, generator=generator)[: plan.look_rows].sort().values
+        return Workbench(problem=self.problem, data=self.data, judge=self.judge, device=self.device, look_rows=rows)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        per_epoch = self.data.batches(0, torch.device("cpu")).per_epoch
+        return max(per_epoch // self.problem.accumulate, 1)
+
+
+def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Setting:
+    """Split the data, measure the profile, resolve the metric.
+
+    Raises:
+        UsageError, RefusedError: what cannot be trained on, with what to do.
+    """
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if where.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device cuda was asked for, but torch sees no CUDA device; leave device out to use the CPU")
+    if problem.precision == "16" and where.type != "cuda":
+        raise UsageError('precision "16" needs a CUDA device; use "bf16" or "32" on a CPU')
+    data = open_data(problem, seed)
+    with threads(1):
+        profile = measure(problem, data, where, seed=seed)
+    cores = os.cpu_count() or 1
+    if threads_for(profile, cores) > 1:
+        with threads(cores):
+            profile = replace(profile, step_s=measure(problem, data, where, seed=seed).step_s)
+    epochs = problem.epochs or default_epochs(data.train.size, data.batch_size, profile.model_kind)
+    profile = replace(profile, passes=float(epochs))
+    judge = judge_of(problem, profile)
+    notes = [*problem.origin.notes, *data.notes, f"task {profile.task}, metric {judge.metric.name} ({_better(judge)} is better)"]
+    return Setting(problem, data, profile, judge, where, tuple(notes))
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Run with `count` intra-op threads: a small model's step is faster on one, and sums then come out the same everywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _better(judge: Judge) -> str:
+    return "lower" if judge.metric.direction == "min" else "higher"

@@ -1,0 +1,66 @@
+"""`fallline catalogue`: everything that can be chosen."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from fallline._errors import unknown
+from fallline.verbs import Verb
+from fallline.verbs._listing import show
+from fallline.verbs._options import Format, OutputFormat
+
+KINDS = {"losses": "loss", "optimizers": "optimizer", "schedules": "schedule", "clips": "clip"}
+
+
+def catalogue(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="KIND", help="losses, optimizers, schedules or clips. Default: all.", show_default=False)
+    ] = None,
+    output_format: Format = OutputFormat.TABLE,
+) -> None:
+    """List everything that can be chosen; `fallline explain NAME` tells about one of them."""
+    from fallline import catalogue as entries
+
+    if kind is not None and kind not in KINDS:
+        raise unknown("kind of entry", kind, KINDS)
+    wanted = [KINDS[kind]] if kind else list(KINDS.values())
+    rows = [_row(which, entry) for which, entry in entries.all_entries() if which in wanted]
+    if output_format is not OutputFormat.TABLE:
+        show("catalogue", rows, {}, output_format)
+        return
+    for place, which in enumerate(wanted):
+        sys.stdout.write("\n" if place else "")
+        mine = [row for row in rows if row["kind"] == which]
+        columns = {which: _cell("name"), "title": _cell("title")}
+        columns |= {key: _cell(key) for key in ("family", "tasks") if any(row[key] for row in mine)}
+        columns["settings"] = _cell("space")
+        show(which, mine, columns, output_format)
+
+
+def _row(kind: str, entry: Any) -> dict[str, Any]:
+    from fallline.catalogue import Loss, Optimizer
+
+    return {
+        "kind": kind,
+        "name": entry.name,
+        "title": entry.title,
+        "family": entry.family if isinstance(entry, Optimizer) else None,
+        "tasks": list(entry.tasks) if isinstance(entry, Loss) else None,
+        "space": list(entry.space),
+        "aliases": list(entry.aliases),
+        "source": entry.source,
+    }
+
+
+def _cell(key: str) -> Any:
+    def cell(row: dict[str, Any]) -> str:
+        value = row[key]
+        return ", ".join(value) if isinstance(value, list) else str(value or "")
+
+    return cell
+
+
+ENTRY = Verb(name="catalogue", run=catalogue, place=70, example="fallline catalogue losses")

@@ -1,0 +1,139 @@
+"""`fallline explain`: what an entry, a topic or a metric does, when it suits and when it does not."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from fallline._errors import unknown
+from fallline.verbs import Verb
+from fallline.verbs._listing import show
+from fallline.verbs._options import Format, OutputFormat
+
+
+class Language(str, Enum):
+    """Languages in which there are pages."""
+
+    EN = "en"
+    ZH = "zh"
+
+
+@dataclass(frozen=True)
+class Named:
+    """Something that has a page."""
+
+    kind: str  # loss, optimizer, schedule, clip, topic, metric
+    entry: Any  # a catalogue Entry or a Metric: both have name, title, aliases and source
+
+
+def explain(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A loss, optimizer, schedule, clip, topic or metric.", show_default=False)],
+    lang: Annotated[Language, typer.Option("--lang", envvar="FALLLINE_LANG", help="English where there is no Chinese page.")] = Language.EN,
+    output_format: Format = OutputFormat.TABLE,
+) -> None:
+    """Explain a loss, optimizer, schedule, clip, topic or metric."""
+    found = _found(name)
+    rows = [_row(thing, _page(thing, lang)) for thing in found]
+    if output_format is not OutputFormat.TABLE:
+        show("pages", rows, {}, output_format)
+        return
+    for place, row in enumerate(rows):
+        sys.stdout.write("\n\n" if place else "")
+        _print(row)
+
+
+def _all() -> Iterator[Named]:
+    from fallline import catalogue
+    from fallline.metrics import metrics
+
+    yield from (Named(kind, entry) for kind, entry in catalogue.all_entries())
+    yield from (Named("topic", entry) for entry in catalogue.all_topics().values())
+    yield from (Named("metric", entry) for entry in metrics().values())
+
+
+def _found(name: str) -> list[Named]:
+    """All that have this name; where none has it, those that have it as an alias. A loss and a metric may share a name."""
+    key = name.strip().lower().replace("-", "_").replace(" ", "_")
+    things = list(_all())
+    found = [thing for thing in things if thing.entry.name == key] or [thing for thing in things if key in thing.entry.aliases]
+    if not found:
+        raise unknown("name", name, [known for thing in things for known in (thing.entry.name, *thing.entry.aliases)])
+    return found
+
+
+def _page(thing: Named, lang: Language) -> str:
+    if thing.kind == "metric":
+        return _metric_page(thing.entry)
+    if lang is Language.ZH:
+        from fallline import zh
+
+        chinese = zh.page(thing.kind, thing.entry.name)
+        if chinese is not None and _can_be_shown(chinese):
+            return chinese
+    from fallline.catalogue._pages import page
+
+    return page(thing.entry)
+
+
+def _can_be_shown(text: str) -> bool:
+    """Whether stdout has these characters; on an ASCII terminal question marks would be all there is."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _metric_page(metric: Any) -> str:
+    """The docstring of the module that defines the metric."""
+    for function in (metric.each, metric.whole):
+        module = sys.modules.get(getattr(function, "__module__", ""))
+        if getattr(module, "ENTRY", None) is metric:
+            return inspect.cleandoc(module.__doc__ or "")
+    return inspect.cleandoc(import_module(f"fallline.metrics.{metric.name}").__doc__ or "")
+
+
+def _row(thing: Named, page: str) -> dict[str, Any]:
+    space = getattr(thing.entry, "space", {})
+    fields = ("default", "low", "high", "log", "choices", "unit", "why")
+    settings = {name: {key: getattr(hyper, key) for key in fields} for name, hyper in space.items()}
+    row = {"kind": thing.kind, "name": thing.entry.name, "title": thing.entry.title, "page": page, "source": thing.entry.source}
+    return {**row, "aliases": list(thing.entry.aliases), "space": settings}
+
+
+def _print(row: dict[str, Any]) -> None:
+    from fallline.reports._layout import table
+
+    aliases = f", also {', '.join(row['aliases'])}" if row["aliases"] else ""
+    title, _, rest = row["page"].partition("\n")
+    sys.stdout.write(f"{title}\n({row['kind']} {row['name']}{aliases})\n{rest.rstrip()}\n")
+    if row["space"]:
+        sys.stdout.write("\n")
+        cells = [[name, _value(hyper["default"]), _range(hyper), hyper["why"]] for name, hyper in row["space"].items()]
+        table(sys.stdout, ["setting", "default", "range of draws", "why this default"], cells)
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _range(hyper: dict[str, Any]) -> str:
+    """The range in which draws are made; what is not drawn stays at its default unless the user sets it."""
+    if hyper["choices"]:
+        return " or ".join(_value(choice) for choice in hyper["choices"])
+    if hyper["low"] is None or hyper["high"] is None:
+        return "not drawn"
+    words = f"{hyper['low']:g} to {hyper['high']:g}{', log scale' if hyper['log'] else ''}"
+    return f"{words} ({hyper['unit']})" if hyper["unit"] else words
+
+
+ENTRY = Verb(name="explain", run=explain, place=60, example="fallline explain huber")

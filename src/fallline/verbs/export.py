@@ -1,0 +1,30 @@
+"""`fallline export`: the winner of a run in a form that does not need Fallline."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fallline.verbs import Verb
+from fallline.verbs._options import RunName
+
+
+def export(
+    run: RunName,
+    to: Annotated[str, typer.Option("--to", help="script: one plain PyTorch file.", show_default=False)],
+    out: Annotated[
+        str | None, typer.Option("--out", help="The file or folder to write. Default: in the run's folder.", metavar="PATH")
+    ] = None,
+) -> None:
+    """Write the winner's training so that it runs without Fallline."""
+    from fallline._run import find
+    from fallline.exporters import export as exported
+
+    written = exported(find(run), to, None if out is None else Path(out))
+    sys.stdout.write(f"{written}\n")
+
+
+ENTRY = Verb(name="export", run=export, place=50, example="fallline export runs/20260101-120000-houses --to script --out train_houses.py")
