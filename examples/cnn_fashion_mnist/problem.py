@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
+from resnet import ResNet18  # resnet.py lies beside this file
 from torch import Tensor, nn
 
 import fallline
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-
-from resnet import ResNet18  # noqa: E402  # it lies beside this file
-
+DATA = Path(__file__).resolve().parent.parent / "data" / "fashion_mnist_subset.npz"
 WIDTH = 8  # channels of the first stage, so that a CPU trains it in a minute; the paper's ResNet-18 has 64 and takes 40 times as long
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530  # of the 60,000 training images
 
 
 def images(split: str) -> tuple[Tensor, Tensor]:
-    with np.load(HERE.parent / "data" / "fashion_mnist_subset.npz") as arrays:
+    with np.load(DATA) as arrays:
         pixels, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
     standardised = (torch.from_numpy(pixels).float() / 255 - PIXEL_MEAN) / PIXEL_STD
     return standardised.unsqueeze(1), torch.from_numpy(labels).long()

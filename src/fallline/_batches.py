@@ -36,7 +36,7 @@ def reseeder(device: torch.device, everywhere: bool = False) -> Callable[[int], 
     `torch.manual_seed` costs about 80 microseconds, the default generator's own method about one. `everywhere` adds numpy and
     `random`, which a user's Dataset may draw from.
     """
-    seed_cpu = torch.random.default_generator.manual_seed
+    seed_cpu = torch.default_generator.manual_seed
     if device.type == "cpu" and not everywhere:
         return seed_cpu
 
@@ -128,7 +128,7 @@ class DatasetSource:
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise UsageError(f"train, valid and audit must be tensors or a map-style Dataset with __len__, got {type(dataset).__name__}")
         self.dataset = dataset
-        self.size = len(dataset)  # type: ignore[arg-type]  # checked on the line above
+        self.size = len(dataset)
         self.collate = collate
         self.workers = workers
         self._seeded = _Seeded(dataset)
@@ -200,7 +200,8 @@ class Order:
             order = torch.randperm(self.size, generator=generator)
         else:
             order = torch.arange(self.size)
-        return order.split(self.batch_size)[: self.per_epoch]
+        batches: Sequence[Tensor] = order.split(self.batch_size)
+        return batches[: self.per_epoch]
 
     def _sampled(self, epoch: int) -> Sequence[Tensor]:
         """One epoch of the user's own batch sampler, drawn under the epoch's seed; the generators are put back afterwards."""
@@ -262,7 +263,7 @@ class Batches:
         return self.unpack(batch)
 
     def _gather(self, epoch: int) -> Sequence[Any]:
-        """All batches of an epoch at once: one gather an epoch and views of it cost a fifth of a gather a step, and are the same numbers."""
+        """All batches of an epoch at once: one gather and views of it cost less than a gather a step, and are the same numbers."""
         batches = self.order.epoch(epoch)
         whole = self.source.take(torch.cat(tuple(batches)).to(self.device), 0)
         sizes = [len(rows) for rows in batches]

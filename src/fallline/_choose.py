@@ -10,6 +10,8 @@ from safetensors.torch import save_model
 
 from fallline._budget import Clock, seconds
 from fallline._constraints import Constraints
+from fallline._decide import decide
+from fallline._document import headline
 from fallline._errors import InterruptedRun, RefusedError, UsageError
 from fallline._journal import write_text
 from fallline._plan import Plan
@@ -17,7 +19,7 @@ from fallline._planning import make_plan
 from fallline._problem import Problem
 from fallline._race import Race
 from fallline._record import record
-from fallline._result import Verdict, decide, headline, verdict_of
+from fallline._result import Verdict, verdict_of
 from fallline._run import Run
 from fallline._setting import Setting, prepare, threads
 from fallline.engines.sequential import Sequential

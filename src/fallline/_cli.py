@@ -49,7 +49,7 @@ def application() -> typer.Typer:
     """All verbs as one typer application."""
     app = typer.Typer(
         name="fallline",
-        help="Chooses loss, optimizer, learning rate, schedule, weight decay and clipping for a PyTorch model, by a short race on its own data.",
+        help="Chooses loss, optimizer, learning rate, schedule, decay and clipping for a PyTorch model, by a short race on its own data.",
         no_args_is_help=True,
         add_completion=False,  # it would write into the user's home
         pretty_exceptions_enable=False,

@@ -57,20 +57,16 @@ class Constraints:
     def apply(self, recipe: Recipe) -> Recipe | None:
         """The recipe with the constraints put in; None where it cannot keep them."""
         for kind, name in self.names.items():
-            part: Part = getattr(recipe, kind)
+            part = recipe.parts()[kind]
             if kind == "optimizer" and part.name != name:
                 return None
             if part.name != name and kind != "loss":
-                recipe = replace(recipe, **{kind: Part(name, KINDS[kind](name).defaults())})
+                recipe = recipe.with_parts({kind: Part(name, KINDS[kind](name).defaults())})
         for key, value in self.settings.items():
-            placed = False
-            for kind, find in KINDS.items():
-                part = getattr(recipe, kind)
-                if not part.own and key in find(part.name).space:
-                    recipe = replace(recipe, **{kind: Part(part.name, {**part.settings, key: value})})
-                    placed = True
-            if not placed:
+            owners = {kind: part for kind, part in recipe.parts().items() if not part.own and key in KINDS[kind](part.name).space}
+            if not owners:
                 return None
+            recipe = recipe.with_parts({kind: Part(part.name, {**part.settings, key: value}) for kind, part in owners.items()})
         return recipe
 
     def loss_part(self, part: Part) -> Part:

@@ -6,9 +6,8 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from fallline._batches import STEP, Batches, reseeder, stream, tree_map
@@ -16,6 +15,9 @@ from fallline._bench import Diverged, Look, Workbench, materialise
 from fallline._errors import RefusedError
 from fallline._parts import build_loss, build_optimizer, build_scheduler, lr_curve
 from fallline._recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class EpochLoader:
@@ -32,7 +34,7 @@ class EpochLoader:
         return self.batches.per_epoch
 
     def __iter__(self) -> Iterator[Any]:
-        reseed = reseeder(self.batches.device)
+        reseed = reseeder(self.batches.device, everywhere=True)  # a user's loop may draw with numpy or random: mixup
         for k in range(self.epoch * len(self), (self.epoch + 1) * len(self)):
             batch = tree_map(lambda leaf: leaf.to(self.batches.device), self.batches.raw(k))
             reseed(stream(self.seed, STEP, k))

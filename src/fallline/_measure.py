@@ -32,7 +32,7 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
     model = problem.new_model(seed).to(device)
     if not any(True for _ in model.parameters()):
         raise RefusedError("the model has no parameters, so there is nothing to train; check that layers are assigned to self")
-    inputs, outputs, target = _probe(model, problem, data, device)
+    _inputs, outputs, target = _probe(model, problem, data, device)
     targets = data.targets("train", TARGET_ROWS)
     task = problem.task or infer_task(outputs, targets)
     kind = output_kind(outputs, task)
@@ -236,7 +236,7 @@ def _cost(model: nn.Module, problem: Problem, data: Data, device: torch.device) 
         held += sum(leaf.numel() * leaf.element_size() for leaf in leaves(output))
 
     def step(k: int) -> None:
-        inputs, target = batches(k)
+        inputs, _target = batches(k)
         output = call(model, inputs)
         output.float().pow(2).mean().backward()
         optimizer.step()
@@ -295,4 +295,5 @@ def _label_noise(data: Data, task: str) -> float | None:
     mine = target.reshape(-1)
     if task in ("binary", "multiclass"):
         return float((neighbour != mine).double().mean())
-    return float(min(0.5 * (neighbour.double() - mine.double()).pow(2).mean() / mine.double().var().clamp_min(1e-12), 1.0))
+    unexplained = 0.5 * float((neighbour.double() - mine.double()).pow(2).mean())
+    return min(unexplained / max(float(mine.double().var()), 1e-12), 1.0)

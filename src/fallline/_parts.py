@@ -85,7 +85,7 @@ def build_scheduler(
     entry = catalogue.schedule(recipe.schedule.name)
     if entry.reads_metric:
         known = inspect.signature(ReduceLROnPlateau).parameters
-        return ReduceLROnPlateau(optimizer, **{name: value for name, value in recipe.schedule.settings.items() if name in known})  # type: ignore[arg-type]
+        return ReduceLROnPlateau(optimizer, **{name: value for name, value in recipe.schedule.settings.items() if name in known})
     curve = lr_curve(recipe)
     return None if curve is None else LambdaLR(optimizer, _Held(curve, recipe.end))
 
@@ -105,7 +105,7 @@ def lr_curve(recipe: Recipe) -> Callable[[int], float] | None:
     """step -> what multiplies the peak lr, apart from a reaction to the metric; None where it is 1 throughout."""
     entry = catalogue.schedule(recipe.schedule.name)
     settings = {**entry.defaults(), **recipe.schedule.settings}
-    warmup = float(settings.get("warmup") or 0.0)  # type: ignore[arg-type]  # a number by its declaration
+    warmup = float(settings.get("warmup") or 0.0)
     change, cooldown, length, shape = recipe.lr_change, recipe.cooldown, recipe.steps, entry.factor
 
     def scheduled(step: int) -> float:
@@ -156,7 +156,7 @@ def _rebuilt(own: torch.optim.Optimizer, old: nn.Module, new: nn.Module) -> torc
         groups.append({**{key: value for key, value in group.items() if key != "param_names"}, "params": mapped})
     known = inspect.signature(type(own)).parameters
     try:
-        return type(own)(groups, **{key: value for key, value in own.defaults.items() if key in known})  # type: ignore[call-arg]
+        return type(own)(groups, **{key: value for key, value in own.defaults.items() if key in known})
     except TypeError as error:
         raise UsageError(
             f"cannot make a second {type(own).__name__} for a copy of the model ({error}); give a function: optimizer=lambda model: ..."

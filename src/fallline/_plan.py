@@ -120,22 +120,23 @@ class Plan:
         """The plan in words, a line each."""
         shape, tenth = self.shape, self.rungs[0] / self.length
         work, wall = self.estimate.get("work", 0.0), self.estimate.get("seconds", 0.0)
-        said = [
-            f"plan {shape.price:g}: {len(self.candidates)} candidate{'s' if len(self.candidates) != 1 else ''}, "
-            f"about {work:.1f} plain trainings of {self.length} steps, about {spoken(wall)}",
-        ]
+        trainings = f"about {work:.1f} plain trainings of {self.length} steps, about {spoken(wall)}"
+        said = [f"plan {shape.price:g}: {_counted(len(self.candidates), 'candidate')}, {trainings}"]
         if shape.baseline_finishes:
             said.append(f"all run to step {self.rungs[0]} ({tenth:.0%}); the best {shape.finish} and the baseline run to the end")
         else:
             said.append(f"the candidate runs to the end, the baseline to step {self.rungs[0]} ({tenth:.0%}), where the two are compared")
         if shape.middle_keep:
-            said.append(
-                f"{shape.middle_keep} go on to step {self.rungs[1]}, the leader also with a third of its lr; finalists run {shape.seeds} seeds"
-            )
+            said.append(f"{shape.middle_keep} go on to step {self.rungs[1]}, the leader also with a third of its lr")
+            said.append(f"the finalists and the baseline run {shape.seeds} seeds to the end")
         if shape.rounds:
             said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")
         said += self.notes
         return said
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def rungs_for(length: int, steps_per_epoch: int, shape: Shape) -> tuple[int, ...]:

@@ -84,15 +84,14 @@ def make_plan(
 
 def _within(budget_s: float, wanted: Shape, length: int, setting: Setting, notes: list[str]) -> tuple[Shape, int]:
     """The largest plan, and the length, that fit a budget."""
-    spoken_length = length
+    given = length
     while True:
         for shape in [wanted, *reversed([s for s in SHAPES if s.price < wanted.price])]:
             enough = 2 if wanted.price >= 2 else 1  # below two plain trainings nothing is compared to the end: shorten instead
             if shape.price >= enough and _need(shape, length, setting) <= budget_s:
-                if length != spoken_length:
-                    notes.append(
-                        f"the length is shortened from {spoken_length} to {length} steps, so that the budget of {spoken(budget_s)} buys plan {shape.price:g}"
-                    )
+                if length != given:
+                    shortened = f"the length is shortened from {given} to {length} steps"
+                    notes.append(f"{shortened}, so that the budget of {spoken(budget_s)} buys plan {shape.price:g}")
                 return shape, length
         if length // 2 < SHORTEST:
             least = min(SHAPES[:2], key=lambda s: s.price) if wanted.price < 2 else SHAPES[1]

@@ -185,9 +185,8 @@ def _check_model(model: Any) -> None:
         isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], str) and isinstance(model[1], Mapping)
     )
     if not (named or callable(model)):
-        raise UsageError(
-            f'model must be a function without arguments, a Module or "package.module:name", alone or with keywords, got {type(model).__name__}'
-        )
+        wanted = 'a function without arguments, a Module, or "package.module:name", alone or with keywords'
+        raise UsageError(f"model must be {wanted}, got {type(model).__name__}")
 
 
 def _check_own_parts(problem: Problem) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from fallline import catalogue
 from fallline._bench import Workbench
@@ -21,6 +19,9 @@ from fallline._run import Run
 from fallline._verdict import Outputs
 from fallline.engines import Engine, Goal, Measurement, Trial
 from fallline.policies import Decision, KeepBest, Standing
+
+if TYPE_CHECKING:
+    import torch
 
 BASELINE = "baseline"
 COOLDOWN_SHARE = 0.05  # of the length: 5 % recovers most of a decay's gain (Haegele et al., arXiv:2405.18392, figure 5)
@@ -191,9 +192,8 @@ class Race:
             self._take(entry, goal, measurement, final)
             keep = (measurement.step, *[m.step for m in entry.measured if m.step >= self.plan.rungs[0]][:1])
             self.folder.drop_states(measurement.trial, keep=keep)
-            self.say(
-                f"  {measurement.trial}: {self.bench.judge.metric.name} {shown(entry.value)} after {measurement.step} steps{_fault(measurement)}"
-            )
+            reached = f"{self.bench.judge.metric.name} {shown(entry.value)} after {measurement.step} steps"
+            self.say(f"  {measurement.trial}: {reached}{_fault(measurement)}")
 
     def _take(self, entry: Entered, goal: int, measurement: Measurement, final: float | None) -> None:
         entry.measured.append(measurement)
@@ -253,7 +253,8 @@ class Race:
 
     def _affordable(self, going: list[Entered]) -> list[Entered]:
         """Finalists that can be finished in the time left, at their measured speed; at least one is always tried."""
-        left, kept = self.clock.left_s, []
+        left = self.clock.left_s
+        kept: list[Entered] = []
         for entry in going:
             left -= (self.plan.length - entry.step) * self.seconds_a_step(entry)
             if kept and left < 0:

@@ -124,6 +124,15 @@ class Recipe:
     def family(self) -> str:
         return OWN if self.optimizer.own else catalogue.optimizer(self.optimizer.name).family
 
+    def parts(self) -> dict[str, Part]:
+        """The four chosen parts by kind."""
+        return {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule, "clip": self.clip}
+
+    def with_parts(self, parts: Mapping[str, Part]) -> Recipe:
+        """The recipe with other parts; those not named stay."""
+        new = {**self.parts(), **parts}
+        return replace(self, loss=new["loss"], optimizer=new["optimizer"], schedule=new["schedule"], clip=new["clip"])
+
     def with_lr(self, lr: float) -> Recipe:
         return replace(self, optimizer=Part(self.optimizer.name, {**self.optimizer.settings, "lr": lr}))
 
@@ -156,8 +165,7 @@ class Recipe:
         out["decay_on"] = self.decay_on
         if self.patience is not None:
             out["patience"] = self.patience
-        for kind in KINDS:
-            part: Part = getattr(self, kind)
+        for kind, part in self.parts().items():
             out[kind] = {"name": part.name, **part.settings}
         for extra in ("average", "lr_change", "cooldown"):
             value = getattr(self, extra)

@@ -26,9 +26,9 @@ from fallline.metrics import Metric, OwnMetric
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fallline._setting import Setting
     from fallline._plan import Plan
     from fallline._run import Run
+    from fallline._setting import Setting
     from fallline._splits import Index, Split
 
 TENSOR = "tensor"  # a leaf in the description of nested tensors

@@ -149,7 +149,7 @@ class Training:
             if average is not None:
                 average.update(step)
             if scheduler is not None:
-                scheduler.step()  # type: ignore[call-arg]  # a plateau scheduler is stepped by epochs only
+                scheduler.step()
         self.step = end
         return loss.detach()
 
@@ -196,7 +196,7 @@ class Training:
         return value
 
     def standing(self) -> float:
-        """What a rung compares: the metric now (of the shadow average where one is kept), or the best look so far if that is handed back."""
+        """What a rung compares: the metric now (of the shadow average where there is one), or the best look if that is handed back."""
         if self.shadow is not None:
             return self._timed(self.shadow.model)
         now = self.looks[-1].value if self.looks and self.looks[-1].step == self.step else self.measure()

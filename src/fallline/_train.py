@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from fallline._bench import Diverged
 from fallline._constraints import Constraints
@@ -16,6 +15,9 @@ from fallline._problem import Problem
 from fallline._recipe import Recipe
 from fallline._setting import prepare, threads
 from fallline._step import Training, start
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)

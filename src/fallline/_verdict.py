@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from fallline import _statistics as statistics
 from fallline._judge import Judge, Link
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BETTER, NO_DIFFERENCE, WORSE = "better", "no difference shown", "worse"
 CONFIDENCE = 0.95  # the field's convention

@@ -66,10 +66,8 @@ def opened(path: Path, asked: Asked) -> Problem:
         train = division.rows("train")
         specs = _fitted(frame, columns, train, asked, reading["decimal"], notes, left_out)
     if not specs:
-        but = f": left out {_listed(left_out)}" if left_out else ""
-        raise RefusedError(
-            f"{path} has no column from which {asked.target!r} could be predicted{but}; add columns that say something about it"
-        )
+        but = f" (left out: {_listed(left_out)})" if left_out else ""
+        raise RefusedError(f"{path} has no column from which {asked.target!r} could be predicted{but}; add one that says something of it")
     if asked.time is None and official is None:
         dates = [column.name for column in columns if column.kind == "date"]
         notes += [f"rows are split at random; say --time {dates[0]} if later rows are to be predicted from earlier ones"] if dates else []

@@ -23,7 +23,7 @@ def number(value: Any) -> str:
     """Four significant digits, thousands left readable; a dash where there is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:,.4g}"
 
 
 def better(direction: str) -> str:
@@ -34,17 +34,17 @@ def headline(doc: Mapping[str, Any]) -> list[str]:
     """The verdict, in two or three sentences that need no statistics."""
     verdict, problem = doc["verdict"], doc["problem"]
     metric, kept = problem["metric"], doc["recipe"] == doc["baseline_recipe"]
-    values = f"{metric} {number(verdict['metric'])} against {number(verdict['baseline'])}"
-    seen = f"on {problem['audit']:,} audit examples that had no say in the choice ({better(problem['direction'])})"
+    values = f"{metric} {number(verdict['metric'])} against {number(verdict['baseline'])} ({better(problem['direction'])})"
+    seen = f"on {problem['audit']:,} audit examples that had no say in the choice"
     low, high = (number(bound) for bound in verdict["interval"])
     span = f"Difference {number(verdict['difference'])}, {verdict['confidence']:.0%} interval {low} to {high}."
     if kept and verdict.get("overruled"):
         return [
-            f"The baseline is handed back: the best on valid is worse on audit, {values}, {seen}.",
+            f"The baseline is handed back: the best on valid is worse on audit: {values}, {seen}.",
             f"{span} {COVERS[verdict['covers']]}",
         ]
     if kept:
-        return [f"The baseline is kept: no candidate was better on valid. Its {metric} is {number(verdict['baseline'])} {seen}."]
+        return [f"The baseline is kept: no candidate was better on valid. Its {metric} is {number(verdict['baseline'])}, {seen}."]
     words = {
         "better": "Better than the baseline",
         "worse": "Worse than the baseline",
@@ -84,6 +84,17 @@ def recipe_lines(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     kept = "the best of its looks at valid" if recipe["keep"] == "best" else "the last step"
     lines.append(("training", f"{recipe['steps']:,} steps, seed {recipe['seed']}, weights of {kept}{_cooldown(recipe)}"))
     return lines
+
+
+def scale_line(origin: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """In what units the loss reads the target, where the door has changed them; metrics are in the user's."""
+    scale = origin.get("scale")
+    if not scale:
+        return []
+    location, spread = scale
+    if isinstance(location, list):
+        return [("target", "each column standardised for the loss; metrics are in your units")]
+    return [("target", f"(target - {number(location)}) / {number(spread)} for the loss; metrics are in your units")]
 
 
 def _lr_change(recipe: Mapping[str, Any]) -> str:
@@ -144,7 +155,7 @@ def source_words(origin: Mapping[str, Any]) -> str:
     words = [here(origin["source"])]
     for name, value in origin.get("options", {}).items():
         if value is not None and name != "seed":  # a recipe has its own seed
-            words += [f"--{name.replace('_', '-')}", str(value)]
+            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
     return shlex.join(words)
 
 

@@ -19,6 +19,7 @@ WIDTH = 100  # columns of running text where there is no terminal to ask
 def write(folder: Path, out: TextIO) -> None:
     """The report of the finished run in `folder`."""
     doc = document(folder)
+    came = origin(folder)
     page = _Page(out)
     problem = doc["problem"]
     page.title(" ".join(words.headline(doc)), COLOURS[doc["verdict"]["status"]])
@@ -27,7 +28,7 @@ def write(folder: Path, out: TextIO) -> None:
         f"{problem['train']:,} examples to train, {problem['valid']:,} to choose (valid), {problem['audit']:,} to report (audit)."
     )
     page.heading("Recipe")
-    page.lines(pairs(words.recipe_lines(doc["recipe"])))
+    page.lines(pairs([*words.recipe_lines(doc["recipe"]), *words.scale_line(came)]))
     page.heading(f"Candidates by {problem['metric']} on valid, {words.better(problem['direction'])}")
     _leaderboard(doc, out)
     page.heading("Why")
@@ -41,7 +42,7 @@ def write(folder: Path, out: TextIO) -> None:
         )
     )
     page.heading("Next")
-    page.lines(pairs([(command, f"# {what}") for command, what in words.next_commands(doc, folder, origin(folder))]))
+    page.lines([f"  {command}  # {what}" for command, what in words.next_commands(doc, folder, came)])
 
 
 def _leaderboard(doc: Mapping[str, Any], out: TextIO) -> None:

@@ -1,19 +1,19 @@
-"""The flags that several verbs share, each with its help."""
+"""The flags that verbs share, each with its help, in the panels in which `--help` shows them."""
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 DATA = "The data"
 RACE = "The race"
-FIXED = "What you fix (every candidate keeps it, the baseline apart)"
+FIXED = "What you fix: every candidate keeps it, the baseline apart"
 OUTPUT = "Output"
 
 
-class OutputFormat(str, Enum):
+class OutputFormat(StrEnum):
     """How results are printed on stdout."""
 
     TABLE = "table"
@@ -21,29 +21,38 @@ class OutputFormat(str, Enum):
     JSONL = "jsonl"
 
 
-def _data(*names: str, text: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=DATA, metavar=metavar)
+def race(name: str, text: str, metavar: str | None = None) -> Any:
+    """A flag of the race."""
+    return typer.Option(name, help=text, rich_help_panel=RACE, metavar=metavar)
 
 
-Source = Annotated[
-    str, typer.Argument(help="A table (CSV, CSV.GZ, TSV, Parquet) or a Python file with a function problem().", show_default=False)
-]
-Target = Annotated[str | None, _data("--target", text="The column to predict; several with commas between them.")]
-MetricName = Annotated[str | None, _data("--metric", text="What decides; see fallline metrics. Default: the usual one of the task.")]
-Direction = Annotated[str | None, _data("--direction", text="min or max, where the metric does not say.")]
-Task = Annotated[
-    str | None, _data("--task", text="regression, count, binary, multiclass, multilabel or sequence. Default: seen from the target.")
-]
-Time = Annotated[str | None, _data("--time", text="The column of time: the last rows are held out.", metavar="COLUMN")]
-Group = Annotated[str | None, _data("--group", text="Rows of one group stay on one side of every split.", metavar="COLUMN")]
-Positive = Annotated[str | None, _data("--positive", text="The positive class of a binary target.", metavar="LABEL")]
-Epochs = Annotated[float | None, _data("--epochs", text="Passes over the data of one full training. Default: by the number of rows.")]
-BatchSize = Annotated[int | None, _data("--batch-size", text="Examples a step. Default: by the number of rows.")]
-Device = Annotated[str | None, typer.Option("--device", help="cpu or cuda. Default: cuda where there is one.", rich_help_panel=RACE)]
-Out = Annotated[
-    str | None,
-    typer.Option("--out", help="The run's folder, new or empty. Default: runs/ and the time.", rich_help_panel=OUTPUT, metavar="FOLDER"),
-]
-Format = Annotated[OutputFormat, typer.Option("--output-format", help="What stdout gets.", rich_help_panel=OUTPUT)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=OUTPUT)]
+def fixed(name: str, text: str, metavar: str | None = None) -> Any:
+    """A flag that fixes a choice."""
+    return typer.Option(name, help=text, rich_help_panel=FIXED, metavar=metavar)
+
+
+def _data(name: str, text: str, metavar: str | None = None) -> Any:
+    return typer.Option(name, help=text, rich_help_panel=DATA, metavar=metavar)
+
+
+def _output(*names: str, text: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=OUTPUT, metavar=metavar)
+
+
+SOURCE = "A table (CSV, TSV, either gzipped, or Parquet), or a Python file with a function problem()."
+
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE, show_default=False)]
+Target = Annotated[str | None, _data("--target", "The column to predict; several with commas between them.", "COLUMN")]
+MetricName = Annotated[str | None, _data("--metric", "What decides: see fallline metrics. Default: the task's usual one.", "NAME")]
+Direction = Annotated[str | None, _data("--direction", "min or max, where the metric does not say.")]
+Task = Annotated[str | None, _data("--task", "regression, count, binary, multiclass, ... Default: inferred from the target.")]
+Time = Annotated[str | None, _data("--time", "A column that orders the rows: the latest decide and report.", "COLUMN")]
+Group = Annotated[str | None, _data("--group", "A column whose equal values stay on one side of every split.", "COLUMN")]
+Positive = Annotated[str | None, _data("--positive", "The positive class of a binary target.", "LABEL")]
+Epochs = Annotated[float | None, _data("--epochs", "Passes over the data in one full training. Default: by the number of rows.")]
+BatchSize = Annotated[int | None, _data("--batch-size", "Examples a step. Default: by the number of rows.")]
+Device = Annotated[str | None, race("--device", "cpu or cuda. Default: cuda where there is one.")]
+Out = Annotated[str | None, _output("--out", text="The run's folder, new or empty. Default: a new one in runs/.", metavar="FOLDER")]
+Format = Annotated[OutputFormat, _output("--output-format", text="What is printed on stdout.")]
+Quiet = Annotated[bool, _output("--quiet", "-q", text="No progress on stderr.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or its name in runs/.", show_default=False)]

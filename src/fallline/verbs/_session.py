@@ -13,7 +13,7 @@ from fallline.verbs._progress import Progress
 
 @contextmanager
 def session(clock: Clock, *, quiet: bool, folder: str | None = None) -> Iterator[Progress]:
-    """Within it the user's prints go to stderr, progress is shown, and Ctrl-C stops the clock's race; `folder` is that of a run to go on with."""
+    """Within it the user's prints go to stderr, progress is shown and Ctrl-C stops the race; `folder`: of a run to go on with."""
     with (
         redirect_stdout(sys.stderr),
         Progress(clock, quiet=quiet, folder=folder) as progress,

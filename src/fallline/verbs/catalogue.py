@@ -9,8 +9,8 @@ import typer
 
 from fallline._errors import unknown
 from fallline.verbs import Verb
+from fallline.verbs import _options as flags
 from fallline.verbs._listing import show
-from fallline.verbs._options import Format, OutputFormat
 
 KINDS = {"losses": "loss", "optimizers": "optimizer", "schedules": "schedule", "clips": "clip"}
 
@@ -19,7 +19,7 @@ def catalogue(
     kind: Annotated[
         str | None, typer.Argument(metavar="KIND", help="losses, optimizers, schedules or clips. Default: all.", show_default=False)
     ] = None,
-    output_format: Format = OutputFormat.TABLE,
+    output_format: flags.Format = flags.OutputFormat.TABLE,
 ) -> None:
     """List everything that can be chosen; `fallline explain NAME` tells about one of them."""
     from fallline import catalogue as entries
@@ -28,7 +28,7 @@ def catalogue(
         raise unknown("kind of entry", kind, KINDS)
     wanted = [KINDS[kind]] if kind else list(KINDS.values())
     rows = [_row(which, entry) for which, entry in entries.all_entries() if which in wanted]
-    if output_format is not OutputFormat.TABLE:
+    if output_format is not flags.OutputFormat.TABLE:
         show("catalogue", rows, {}, output_format)
         return
     for place, which in enumerate(wanted):

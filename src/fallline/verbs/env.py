@@ -9,14 +9,14 @@ from importlib import metadata
 from typing import Any
 
 from fallline.verbs import Verb
+from fallline.verbs import _options as flags
 from fallline.verbs._listing import show
-from fallline.verbs._options import Format, OutputFormat
 
 SHOWN = ("torch", "numpy", "polars", "torchmetrics", "scipy", "typer", "rich", "safetensors")
 DEVELOPMENT = "dev"  # the extra of those who work on Fallline itself
 
 
-def env(output_format: Format = OutputFormat.TABLE) -> None:
+def env(output_format: flags.Format = flags.OutputFormat.TABLE) -> None:
     """Show versions, devices, threads and missing extras."""
     rows = [{"name": "fallline", "value": _version("fallline")}, {"name": "python", "value": platform.python_version()}]
     rows += [{"name": name, "value": _version(name)} for name in SHOWN]
@@ -59,16 +59,16 @@ def _torchvision() -> list[dict[str, Any]]:
 def _extras() -> list[dict[str, Any]]:
     """Every extra: installed, or the exact line that installs what it lacks."""
     wanted: dict[str, list[str]] = {}
-    for line in metadata.requires("fallline") or ():
-        requirement, _, marker = line.partition(";")
-        extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", marker)
-        if extra and extra[1] != DEVELOPMENT:
-            wanted.setdefault(extra[1], []).append(requirement.strip())
+    for needed in metadata.requires("fallline") or ():
+        requirement, _, marker = needed.partition(";")
+        named = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", marker)
+        if named and named[1] != DEVELOPMENT:
+            wanted.setdefault(named[1], []).append(requirement.strip())
     rows = []
     for extra, requirements in sorted(wanted.items()):
         lacking = [text for text in requirements if _version(re.split(r"[<>=!~\s\[]", text, maxsplit=1)[0]) == "missing"]
-        line = f"not installed: pip install {' '.join(f'"{text}"' for text in lacking)}" if lacking else "installed"
-        rows.append({"name": f"extra {extra}", "value": line})
+        quoted = " ".join(f'"{text}"' for text in lacking)
+        rows.append({"name": f"extra {extra}", "value": f"not installed: pip install {quoted}" if lacking else "installed"})
     return rows
 
 

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -14,11 +14,11 @@ import typer
 
 from fallline._errors import unknown
 from fallline.verbs import Verb
+from fallline.verbs import _options as flags
 from fallline.verbs._listing import show
-from fallline.verbs._options import Format, OutputFormat
 
 
-class Language(str, Enum):
+class Language(StrEnum):
     """Languages in which there are pages."""
 
     EN = "en"
@@ -36,12 +36,12 @@ class Named:
 def explain(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A loss, optimizer, schedule, clip, topic or metric.", show_default=False)],
     lang: Annotated[Language, typer.Option("--lang", envvar="FALLLINE_LANG", help="English where there is no Chinese page.")] = Language.EN,
-    output_format: Format = OutputFormat.TABLE,
+    output_format: flags.Format = flags.OutputFormat.TABLE,
 ) -> None:
     """Explain a loss, optimizer, schedule, clip, topic or metric."""
     found = _found(name)
     rows = [_row(thing, _page(thing, lang)) for thing in found]
-    if output_format is not OutputFormat.TABLE:
+    if output_format is not flags.OutputFormat.TABLE:
         show("pages", rows, {}, output_format)
         return
     for place, row in enumerate(rows):

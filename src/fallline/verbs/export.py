@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from fallline.verbs import Verb
-from fallline.verbs._options import RunName
+from fallline.verbs import _options as flags
 
 
 def export(
-    run: RunName,
+    run: flags.RunName,
     to: Annotated[str, typer.Option("--to", help="script: one plain PyTorch file.", show_default=False)],
     out: Annotated[
         str | None, typer.Option("--out", help="The file or folder to write. Default: in the run's folder.", metavar="PATH")

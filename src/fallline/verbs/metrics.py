@@ -8,13 +8,13 @@ import typer
 
 from fallline._errors import unknown
 from fallline.verbs import Verb
+from fallline.verbs import _options as flags
 from fallline.verbs._listing import show
-from fallline.verbs._options import Format, OutputFormat
 
 
 def metrics(
     task: Annotated[str | None, typer.Option("--task", help="Only those that fit this task.")] = None,
-    output_format: Format = OutputFormat.TABLE,
+    output_format: flags.Format = flags.OutputFormat.TABLE,
 ) -> None:
     """List the metrics and the tasks that each fits; a * marks the usual one of a task."""
     from fallline.metrics import TASKS

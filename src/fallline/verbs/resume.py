@@ -7,11 +7,11 @@ import sys
 from fallline._budget import Clock
 from fallline._errors import UsageError
 from fallline.verbs import Verb
-from fallline.verbs._options import Format, OutputFormat, Quiet, RunName
+from fallline.verbs import _options as flags
 from fallline.verbs._session import session
 
 
-def resume(run: RunName, output_format: Format = OutputFormat.TABLE, quiet: Quiet = False) -> None:
+def resume(run: flags.RunName, output_format: flags.Format = flags.OutputFormat.TABLE, quiet: flags.Quiet = False) -> None:
     """Go on with a race from the last finished rung of every trial, within what is left of its budget."""
     from fallline import reports
     from fallline._run import find

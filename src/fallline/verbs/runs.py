@@ -6,13 +6,13 @@ from typing import Any
 
 from fallline._budget import spoken
 from fallline.verbs import Verb
+from fallline.verbs import _options as flags
 from fallline.verbs._listing import show
-from fallline.verbs._options import Format, OutputFormat
 
 DAY_S = 86_400
 
 
-def runs(output_format: Format = OutputFormat.TABLE) -> None:
+def runs(output_format: flags.Format = flags.OutputFormat.TABLE) -> None:
     """List the runs in ./runs, the newest first: what each was about, how far it came, and its verdict."""
     from fallline._run import all_runs
     from fallline.reports._folder import summary

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fallline._budget import Clock
 from fallline.verbs import Verb
-from fallline.verbs._options import (
-    OUTPUT, BatchSize, Device, Direction, Epochs, Format, Group, MetricName, Out, OutputFormat, Positive, Quiet, Source, Target, Task, Time,
-)  # fmt: skip
+from fallline.verbs import _options as flags
 from fallline.verbs._session import session
 
 if TYPE_CHECKING:
@@ -25,23 +22,21 @@ if TYPE_CHECKING:
 
 
 def train(
-    source: Source,
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="A recipe.toml, or a run whose recipe it is.", show_default=False, rich_help_panel=OUTPUT)
-    ],
-    target: Target = None,
-    metric: MetricName = None,
-    direction: Direction = None,
-    task: Task = None,
-    time: Time = None,
-    group: Group = None,
-    positive: Positive = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    device: Device = None,
-    out: Out = None,
-    output_format: Format = OutputFormat.TABLE,
-    quiet: Quiet = False,
+    source: flags.Source,
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe.toml, or a run whose recipe it is.", show_default=False)],
+    target: flags.Target = None,
+    metric: flags.MetricName = None,
+    direction: flags.Direction = None,
+    task: flags.Task = None,
+    time: flags.Time = None,
+    group: flags.Group = None,
+    positive: flags.Positive = None,
+    epochs: flags.Epochs = None,
+    batch_size: flags.BatchSize = None,
+    device: flags.Device = None,
+    out: flags.Out = None,
+    output_format: flags.Format = flags.OutputFormat.TABLE,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Train by one recipe, once; with the flags of the race it gives the weights that the race gave."""
     chosen = _recipe(recipe)
@@ -52,27 +47,26 @@ def train(
         from fallline.doors import open_problem
 
         problem = open_problem(
-            source, seed=chosen.seed, target=target, metric=metric, direction=direction, task=task, time=time, group=group, positive=positive,
-            epochs=epochs, batch_size=batch_size,
+            source, seed=chosen.seed, target=target, metric=metric, direction=direction, task=task, time=time, group=group,
+            positive=positive, epochs=epochs, batch_size=batch_size,
         )  # fmt: skip
         for note in problem.origin.notes:
             progress.say(note)
-        run = Run.create(
-            f"{Path(source).name.split('.')[0]}-train", out
-        )  # before training: a folder that cannot be written is said at once
+        there = out is not None and Path(out).is_dir()
+        run = Run.create(f"{Path(source).name.split('.')[0]}-train", out)  # now: that it cannot be written is said before training
         try:
             run.journal.write("train", source=str(Path(source).resolve()), recipe=chosen.to_dict())
             progress.say(f"training by {recipe}")
             result = trained_by(problem, chosen, device=device)
             _keep(run, result, clock.spent_s)
         except BaseException:
-            run.close()
             shutil.rmtree(run.folder, ignore_errors=True)  # it was new or empty
+            if there:
+                run.folder.mkdir()
             raise
         if problem.origin.preparation is not None:
             run.write_json("preparation.json", problem.origin.preparation)
-        run.close()
-    _report(run, result, problem.resolved_metric(), output_format)
+    _report(run, result, output_format)
 
 
 def _recipe(text: str) -> Recipe:
@@ -98,28 +92,24 @@ def _keep(run: Run, result: Trained, seconds: float) -> None:
     run.journal.write("trained", metric=result.metric, valid=result.valid, audit=result.audit, steps=result.recipe.end, spent_s=seconds)
 
 
-def _report(run: Run, result: Trained, metric: Any, output_format: OutputFormat) -> None:
+def _report(run: Run, result: Trained, output_format: flags.OutputFormat) -> None:
     from fallline.reports._layout import pairs
     from fallline.reports._words import here, number, recipe_lines
 
     artifacts = {"model": "model.safetensors", "recipe": "recipe.toml", "journal": "journal.jsonl"}
-    if output_format is not OutputFormat.TABLE:
+    if output_format is not flags.OutputFormat.TABLE:
         document = {
             "schema": 1, "run": str(run.folder), "metric": result.metric, "valid": result.valid, "audit": result.audit,
             "recipe": result.recipe.to_dict(), "artifacts": artifacts,
         }  # fmt: skip
-        sys.stdout.write(json.dumps(document, indent=2 if output_format is OutputFormat.JSON else None, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(document, indent=2 if output_format is flags.OutputFormat.JSON else None, ensure_ascii=False) + "\n")
         return
     lines = [f"Trained: {result.metric} {number(result.valid)} on valid, {number(result.audit)} on audit.", "", "Recipe"]
     lines += pairs(recipe_lines(result.recipe.to_dict()))
-    lines += [
-        "",
-        f"Files in {here(run.folder)}",
-        *pairs([(artifacts["recipe"], "the recipe"), (artifacts["model"], "the trained weights")]),
-    ]
+    lines += ["", f"Files in {here(run.folder)}"]
+    lines += pairs([(artifacts["recipe"], "the recipe"), (artifacts["model"], "the trained weights")])
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-ENTRY = Verb(
-    name="train", run=train, place=20, example="fallline train houses.csv --target price --recipe runs/20260101-120000-houses/recipe.toml"
-)
+EXAMPLE = "fallline train houses.csv --target price --recipe runs/20260101-120000-houses/recipe.toml"
+ENTRY = Verb(name="train", run=train, place=20, example=EXAMPLE)

@@ -1,0 +1,104 @@
+"""Deciding: who won on valid alone, and how the winner compares with the baseline on audit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fallline import catalogue
+from fallline._entered import Entered
+from fallline._race import BASELINE, Race
+from fallline._verdict import WORSE, Comparison, SeedNoise, compare, example_variance, measured_noise, upper_quartile_noise
+
+CHEAPER_WITHIN = 0.25  # of the paired standard error: a gap that small is no reason to prefer the dearer recipe
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Who won on valid, and how it compares with the baseline on audit."""
+
+    winner: Entered
+    comparison: Comparison
+    compared_at: int | None  # a step, where the baseline was not trained to the end
+    overruled: bool  # audit said worse, so the baseline is handed back
+    noise: SeedNoise | None
+
+
+def decide(race: Race) -> Decided | None:
+    """The winner by valid alone, compared with the baseline on audit; None when no trial has a value."""
+    leaders = race.leaders()
+    if not leaders:
+        return None
+    finished = [entry for entry in leaders if entry.status == "finished"]
+    pool = finished if any(entry.trial.name != BASELINE for entry in finished) else leaders
+    winner = _cheapest_of_equals(race, pool)
+    baseline, noise = race.baseline, seed_noise(race)
+    at = None if baseline.status == "finished" else _common_step(winner, baseline)
+    comparison = _compared(race, winner, baseline, noise, at)
+    overruled = comparison.status == WORSE and at is None and winner is not baseline
+    return Decided(baseline if overruled else winner, comparison, at, overruled, noise)
+
+
+def seed_noise(race: Race) -> SeedNoise | None:
+    """Measured where several seeds ran to the end; else assumed from two seeds of the baseline up to rung one."""
+    names = [BASELINE, *(entry.trial.name for entry in race.finished())]
+    groups = []
+    for name in dict.fromkeys(names):
+        values = [entry.final for entry in [race.entered[name], *race.twins(name)] if entry.final is not None]
+        if len(values) > 1:
+            groups.append(values)
+    measured = measured_noise(groups, max((len(group) for group in groups), default=1))
+    if measured is not None:
+        return measured
+    second = next(iter(race.twins(BASELINE)), None)
+    if second is None or not second.measured or not race.baseline.measured:
+        return None
+    mine, theirs = (
+        dict(entry.measured[-1].looks) | {m.step: m.value for m in entry.measured if m.value is not None}
+        for entry in (race.baseline, second)
+    )
+    return upper_quartile_noise([(mine[step], theirs[step]) for step in sorted(mine.keys() & theirs.keys()) if step <= second.step])
+
+
+def _cheapest_of_equals(race: Race, pool: list[Entered]) -> Entered:
+    """The best on valid; a simpler recipe within a quarter of the paired standard error of it is taken instead."""
+    ranked = sorted(pool, key=lambda entry: (race.sign * (entry.value or 0.0), entry.trial.name))
+    best = ranked[0]
+    if any(entry.status != "finished" for entry in pool):
+        return best
+    targets = race.bench.data.targets("valid")
+    equals = [best]
+    for entry in ranked[1:]:
+        variance, _ = example_variance(
+            race.bench.judge, race.outputs(entry, "valid"), race.outputs(best, "valid"), targets,
+            units=race.bench.data.valid_units, resamples=race.plan.resamples, seed=race.plan.seed,
+        )  # fmt: skip
+        if math.isfinite(variance) and abs((entry.value or 0.0) - (best.value or 0.0)) < CHEAPER_WITHIN * math.sqrt(variance):
+            equals.append(entry)
+    return min(equals, key=lambda entry: (_simplicity(entry), ranked.index(entry)))
+
+
+def _simplicity(entry: Entered) -> tuple[int, int, int]:
+    """Passes a step, state kept, and the number of parts beyond the plain ones; the baseline is simplest of all."""
+    recipe = entry.trial.recipe
+    if entry.trial.name == BASELINE or recipe.optimizer.own:
+        return (0, 0, 0)
+    optimizer = catalogue.optimizer(recipe.optimizer.name)
+    schedule, clip = catalogue.schedule(recipe.schedule.name), catalogue.clip(recipe.clip.name)
+    extras = [not schedule.flat, clip.build(recipe.clip.settings) is not None, recipe.average is not None, recipe.lr_change is not None]
+    return (optimizer.passes_per_step, optimizer.state_copies, sum(extras))
+
+
+def _common_step(winner: Entered, baseline: Entered) -> int | None:
+    steps = {m.step for m in winner.measured} & {m.step for m in baseline.measured}
+    return max(steps) if steps else None
+
+
+def _compared(race: Race, winner: Entered, baseline: Entered, noise: SeedNoise | None, at: int | None) -> Comparison:
+    bench, data = race.bench, race.bench.data
+    split = "audit"
+    mine, theirs = race.outputs(winner, split, at), race.outputs(baseline, split, at)
+    return compare(
+        bench.judge, mine, theirs, data.targets(split), units=data.audit_units,
+        noise=None if winner is baseline else noise, resamples=race.plan.resamples, seed=race.plan.seed,
+    )  # fmt: skip

@@ -1,0 +1,149 @@
+"""The document of a finished race: JSON schema 1, and its reasons in words. Reports read nothing else."""
+
+from __future__ import annotations
+
+import math
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from fallline import catalogue
+from fallline._budget import spoken
+from fallline._decide import Decided
+from fallline._entered import Entered, shown
+from fallline._race import BASELINE, Race
+from fallline._verdict import BETTER, CONFIDENCE, NO_DIFFERENCE, WORSE
+
+FEW_EXAMPLES = 500  # in all; below that one split cannot decide
+WORDS = {
+    BETTER: "better than the baseline",
+    WORSE: "worse than the baseline",
+    NO_DIFFERENCE: "no difference from the baseline shown",
+}
+
+
+def document_of(race: Race, decided: Decided, problem_facts: dict[str, Any], plain_s: float) -> dict[str, Any]:
+    """Everything that is said of a race, as plain JSON."""
+    winner, comparison, data = decided.winner, decided.comparison, race.bench.data
+    few = data.train.size + data.valid.size + data.audit.size < FEW_EXAMPLES
+    document = {
+        "schema": 1,
+        "run": str(race.folder.folder),
+        "versions": {"fallline": version("fallline"), "torch": torch.__version__, "python": platform.python_version()},
+        "problem": problem_facts,
+        "recipe": winner.trial.recipe.to_dict(),
+        "baseline_recipe": race.plan.baseline.to_dict(),
+        "plan": race.plan.to_dict(),
+        "verdict": {
+            "status": NO_DIFFERENCE if few else comparison.status,
+            "metric": finite(comparison.mine),
+            "baseline": finite(comparison.theirs),
+            "difference": finite(comparison.difference),
+            "interval": [finite(bound) for bound in comparison.interval],
+            "confidence": CONFIDENCE,
+            "covers": comparison.covers,
+            "seeds": decided.noise.seeds if decided.noise else 1,
+            "cut_by_deadline": race.cut,
+            "compared_at": decided.compared_at,
+            "overruled": decided.overruled,
+            "winner": winner.trial.name,
+        },
+        "cost": cost(race, plain_s),
+        "candidates": [row(race, entry) for entry in ranked(race)],
+        "artifacts": {"model": "model.safetensors", "recipe": "recipe.toml", "journal": "journal.jsonl", "report": None},
+    }
+    said = [f"With fewer than {FEW_EXAMPLES} examples in all, one split cannot decide between recipes; collect more data."] if few else []
+    document["reasons"] = said + reasons(race, decided, document)
+    return document
+
+
+def ranked(race: Race) -> list[Entered]:
+    """All first-seed trials as the table shows them: finished first, then by how far they came, then by value; faults last."""
+
+    def place(entry: Entered) -> tuple[bool, bool, int, float]:
+        value = math.inf if entry.value is None else race.sign * entry.value
+        return (entry.status == "failed", entry.status != "finished", -entry.step, value)
+
+    return sorted((entry for key, entry in race.entered.items() if "@" not in key), key=place)
+
+
+def row(race: Race, entry: Entered) -> dict[str, Any]:
+    """One candidate as JSON schema 1 has it."""
+    return {
+        "name": entry.trial.name,
+        "recipe": entry.trial.recipe.to_dict(),
+        "family": entry.trial.recipe.family,
+        "status": entry.status,
+        "stopped_at": entry.step,
+        "metric": None if entry.value is None else finite(entry.value),
+        "reason": entry.reason or entry.candidate.reason,
+        "curve": [[step, finite(value)] for step, value in (entry.measured[-1].looks if entry.measured else ())],
+    }
+
+
+def cost(race: Race, plain_s: float) -> dict[str, Any]:
+    """What the race cost: `price_work` counts steps (in forward-backward passes) and looks by their measured share, `price_wall` time."""
+    passes = evaluation = training = 0.0
+    for entry in race.entered.values():
+        recipe = entry.trial.recipe
+        a_step = 1 if recipe.optimizer.own else catalogue.optimizer(recipe.optimizer.name).passes_per_step
+        passes += a_step * sum(m.steps for m in entry.measured)
+        evaluation += sum(m.eval_s for m in entry.measured)
+        training += sum(m.train_s for m in entry.measured)
+    wall = race.clock.spent_s
+    return {
+        "wall_s": round(wall, 3),
+        "steps": int(passes),
+        "plain_training_s": round(plain_s, 3),
+        "price_work": round(passes / race.plan.length + (evaluation / plain_s if plain_s else 0.0), 3),
+        "price_wall": round(wall / plain_s, 3) if plain_s else None,
+        "training_s": round(training, 3),
+        "evaluation_s": round(evaluation, 3),
+    }
+
+
+def reasons(race: Race, decided: Decided, document: dict[str, Any]) -> list[str]:
+    """The verdict in words: how sure, what failed, what the runner-up would cost or gain, what it cost."""
+    said = []
+    comparison, winner, noise = decided.comparison, decided.winner, decided.noise
+    metric = comparison.metric
+    better = "lower" if comparison.direction == "min" else "higher"
+    if decided.overruled:
+        said.append("The winner on valid is worse than the baseline on audit, so the baseline is handed back.")
+    elif winner.trial.name == BASELINE:
+        said.append("No candidate was better than the baseline on valid, so the baseline is handed back.")
+    if decided.compared_at is not None:
+        said.append(f"Both were compared at step {decided.compared_at}; this plan does not train the baseline to the end.")
+    if noise is not None and winner.trial.name != BASELINE:
+        size = f"{metric} by about {shown(math.sqrt(noise.variance))}"
+        if noise.df is None:
+            said.append(f"Another seed is assumed to move a recipe's {size}, as it moved the baseline's early in training.")
+        else:
+            said.append(f"Another seed moves a recipe's {size} (measured on {noise.seeds} seeds).")
+    said += [f"{entry.trial.name} failed: {entry.reason}." for entry in race.entered.values() if entry.status == "failed"]
+    runner = next((entry for entry in race.finished() if entry.trial.name not in (winner.trial.name, BASELINE)), None)
+    if runner is not None and winner.value is not None and runner.value is not None:
+        gap = race.sign * (runner.value - winner.value)
+        side = "behind" if gap >= 0 else "ahead, within a quarter of the noise, but dearer"
+        said.append(f"The runner-up, {runner.trial.name}, ends {shown(abs(gap))} {side} on valid ({metric}, {better} is better).")
+    if race.cut:
+        said.append("The budget ended before the plan did; what was left out is marked in the table.")
+    spent = document["cost"]
+    said.append(f"It cost {spent['price_work']:.1f} plain trainings of work and {spoken(spent['wall_s'])}.")
+    return said
+
+
+def headline(document: dict[str, Any]) -> str:
+    """The verdict in one line."""
+    verdict, metric = document["verdict"], document["problem"]["metric"]
+    low, high = verdict["interval"]
+    span = f"[{shown(low)}, {shown(high)}]" if low is not None and high is not None else "unknown"
+    figures = f"{metric} {shown(verdict['metric'])} against {shown(verdict['baseline'])}, difference {shown(verdict['difference'])}"
+    return f"{WORDS[verdict['status']]}: {figures}, 95 % interval {span}"
+
+
+def finite(value: float) -> float | None:
+    """JSON has no NaN and no infinity; both become null."""
+    return value if math.isfinite(value) else None
