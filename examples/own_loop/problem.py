@@ -1,4 +1,4 @@
-"""A training loop of one's own: mixup (Zhang et al., arXiv:1710.09412) and a clip that the loop does itself, on the Fashion-MNIST subset."""
+"""A training loop of one's own: mixup (Zhang et al., arXiv:1710.09412) and its own clipping, on the Fashion-MNIST subset."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,7 @@ class Workbench:
     judge: Judge
     device: torch.device
     look_rows: Tensor | None = None  # None: all of valid
+    _targets: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def look(self, model: nn.Module, recipe: Recipe) -> float:
         """The metric on the looked-at examples of valid."""
@@ -43,7 +44,15 @@ class Workbench:
 
     def outputs(self, model: nn.Module, split: str) -> tuple[Tensor, Tensor]:
         """All outputs and targets of a split."""
-        return predict(model, self.data.sweep(split, self.device))
+        outputs, targets = predict(model, self.data.sweep(split, self.device))
+        self._targets[split] = targets
+        return outputs, targets
+
+    def targets(self, split: str) -> Tensor:
+        """All targets of a split; read once, since a Dataset may take long to give them."""
+        if split not in self._targets:
+            self._targets[split] = self.data.targets(split)
+        return self._targets[split]
 
 
 def materialise(model: nn.Module, bench: Workbench, seed: int) -> None:

@@ -95,5 +95,4 @@ def _theirs(error: Exception) -> traceback.FrameSummary | None:
     installed = [PACKAGE, *(Path(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib", "scripts"))]
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if Path(f.filename).is_file() and not any(Path(f.filename).is_relative_to(folder) for folder in installed)]
-    called = [f for f in own if frames.index(f) > 0]  # the first frame is whoever called the command line
-    return called[-1] if called else None
+    return own[-1] if own else None

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from fallline import catalogue
-from fallline._entered import Entered
-from fallline._race import BASELINE, Race
+from fallline._entered import BASELINE, Entered
+from fallline._race import Race
 from fallline._verdict import WORSE, Comparison, SeedNoise, compare, example_variance, measured_noise, upper_quartile_noise
 
 CHEAPER_WITHIN = 0.25  # of the paired standard error: a gap that small is no reason to prefer the dearer recipe
@@ -66,7 +66,7 @@ def _cheapest_of_equals(race: Race, pool: list[Entered]) -> Entered:
     best = ranked[0]
     if any(entry.status != "finished" for entry in pool):
         return best
-    targets = race.bench.data.targets("valid")
+    targets = race.bench.targets("valid")
     equals = [best]
     for entry in ranked[1:]:
         variance, _ = example_variance(
@@ -99,6 +99,6 @@ def _compared(race: Race, winner: Entered, baseline: Entered, noise: SeedNoise |
     split = "audit"
     mine, theirs = race.outputs(winner, split, at), race.outputs(baseline, split, at)
     return compare(
-        bench.judge, mine, theirs, data.targets(split), units=data.audit_units,
+        bench.judge, mine, theirs, bench.targets(split), units=data.audit_units,
         noise=None if winner is baseline else noise, resamples=race.plan.resamples, seed=race.plan.seed,
     )  # fmt: skip

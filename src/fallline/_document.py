@@ -12,8 +12,8 @@ import torch
 from fallline import catalogue
 from fallline._budget import spoken
 from fallline._decide import Decided
-from fallline._entered import Entered, shown
-from fallline._race import BASELINE, Race
+from fallline._entered import BASELINE, Entered, shown
+from fallline._race import Race
 from fallline._verdict import BETTER, CONFIDENCE, NO_DIFFERENCE, WORSE
 
 FEW_EXAMPLES = 500  # in all; below that one split cannot decide
@@ -101,6 +101,7 @@ def cost(race: Race, plain_s: float) -> dict[str, Any]:
         "price_wall": round(wall / plain_s, 3) if plain_s else None,
         "training_s": round(training, 3),
         "evaluation_s": round(evaluation, 3),
+        "race_s": round(race.seconds, 3),  # of wall_s, from the first step of the race to the last; training and evaluation lie in it
     }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from fallline._prior import Candidate
 from fallline.engines import Measurement, Trial
 
+BASELINE = "baseline"  # the name of the trial that every claim is made against
+
 
 @dataclass
 class Entered:
@@ -40,4 +42,4 @@ def shown(value: float | None) -> str:
     """A metric with four significant digits, thousands left readable."""
     if value is None or not math.isfinite(value):
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

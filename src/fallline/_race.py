@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from fallline import catalogue
 from fallline._bench import Workbench
 from fallline._budget import Clock, DeadlineReached
-from fallline._entered import Entered, shown
+from fallline._cutoff import cool_down
+from fallline._entered import BASELINE, Entered, shown
 from fallline._judge import link_of
 from fallline._plan import Plan
 from fallline._prior import Candidate, draws, lr_child
@@ -23,8 +25,6 @@ from fallline.policies import Decision, KeepBest, Standing
 if TYPE_CHECKING:
     import torch
 
-BASELINE = "baseline"
-COOLDOWN_SHARE = 0.05  # of the length: 5 % recovers most of a decay's gain (Haegele et al., arXiv:2405.18392, figure 5)
 DRAW_PARENTS = 2  # draws vary the two best recipes, so that a lucky leader does not steer alone
 
 
@@ -44,8 +44,9 @@ class Race:
         self.plan, self.bench, self.engine, self.folder, self.clock, self.say = plan, bench, engine, run, clock, say
         self.entered: dict[str, Entered] = {}
         self.cut = False
+        self.seconds = 0.0  # in `run`: what the lanes were there for
         self._done = {(e["trial"], e["goal"]): e for e in past if e["event"] == "rung"}
-        self._cooled = {e["trial"]: Cooldown(e["from_step"], e["steps"]) for e in past if e["event"] == "cooldown"}
+        self.cooled = {e["trial"]: Cooldown(e["from_step"], e["steps"]) for e in past if e["event"] == "cooldown"}
         self._outputs: dict[tuple[str, str], Outputs] = {}
         self.sign = bench.judge.sign
 
@@ -53,28 +54,34 @@ class Race:
 
     def run(self) -> None:
         """All stages of the plan; a deadline ends the stage it falls into, and the incumbent is cooled down in the reserve."""
+        began = time.perf_counter()
+        try:
+            self._stages()
+        except DeadlineReached:
+            self.cut = True
+            cool_down(self)
+        finally:
+            self.seconds = time.perf_counter() - began
+
+    def _stages(self) -> None:
         plan, shape = self.plan, self.plan.shape
         first = plan.rungs[0]
         baseline = self._enter(Candidate(BASELINE, plan.baseline, "what every claim is made against"))
         field_ = [self._enter(candidate) for candidate in plan.candidates]
         second_seed = self._enter_trial(baseline.trial.reseeded(plan.seed + 1), baseline.candidate)
-        try:
-            self._advance([*field_, baseline, second_seed], first, "rung one")
-            going = self._cut_down(field_, shape.middle_keep or shape.finish, spare=bool(shape.middle_keep))
-            if shape.middle_keep:
-                going = self._middle(going, first)
-                going = self._cut_down(going, shape.finish)
-            if shape.baseline_finishes:
-                self._advance([baseline], plan.length, "the baseline, to the end")
-            going = self._affordable(going)
-            self._advance(going, plan.length, "finalists, to the end")
-            for number in range(shape.rounds):
-                self._round(number)
-            if shape.seeds > 1:
-                self._more_seeds(baseline)
-        except DeadlineReached:
-            self.cut = True
-            self._cool_down()
+        self.advance([*field_, baseline, second_seed], first, "rung one")
+        going = self._cut_down(field_, shape.middle_keep or shape.finish, spare=bool(shape.middle_keep))
+        if shape.middle_keep:
+            going = self._middle(going, first)
+            going = self._cut_down(going, shape.finish)
+        if shape.baseline_finishes:
+            self.advance([baseline], plan.length, "the baseline, to the end")
+        going = self._affordable(going)
+        self.advance(going, plan.length, "finalists, to the end")
+        for number in range(shape.rounds):
+            self._round(number)
+        if shape.seeds > 1:
+            self._more_seeds(baseline)
 
     def _middle(self, going: list[Entered], first: int) -> list[Entered]:
         """Rung two, where the leader also goes on with a third of its lr."""
@@ -84,7 +91,7 @@ class Race:
                 child = lr_child(leader.candidate, first)
                 trial = Trial(child.name, child.recipe, self.plan.shadow_decay, parent=leader.trial.name, leaves=first)
                 going = [*going, self._enter_trial(trial, child)]
-        self._advance(going, self.plan.rungs[1], "rung two")
+        self.advance(going, self.plan.rungs[1], "rung two")
         return going
 
     def _round(self, number: int) -> None:
@@ -93,8 +100,8 @@ class Race:
         if not parents:
             return
         drawn = [self._enter(candidate) for candidate in draws(parents, self.plan.shape.draws, self.plan.seed * 1000 + number)]
-        self._advance(drawn, self.plan.rungs[0], f"round {number + 1} of draws")
-        self._advance(self._cut_down(drawn, 1), self.plan.length, f"round {number + 1}, to the end")
+        self.advance(drawn, self.plan.rungs[0], f"round {number + 1} of draws")
+        self.advance(self._cut_down(drawn, 1), self.plan.length, f"round {number + 1}, to the end")
 
     def _more_seeds(self, baseline: Entered) -> None:
         """More seeds of the two best finalists and of the baseline, all the way: seed variance is measured then, not assumed."""
@@ -103,7 +110,7 @@ class Race:
             for entry in [baseline, *best]:
                 again = entry.trial.reseeded(self.plan.seed + extra)
                 twin = self.entered.get(again.name) or self._enter_trial(again, entry.candidate)
-                self._advance([twin], self.plan.length, f"seed {self.plan.seed + extra}")
+                self.advance([twin], self.plan.length, f"seed {self.plan.seed + extra}")
 
     # -- who is in it ---------------------------------------------------------------------------------------------------------------
 
@@ -166,7 +173,7 @@ class Race:
 
     # -- advancing ----------------------------------------------------------------------------------------------------------------
 
-    def _advance(self, field_: Sequence[Entered], goal: int, stage: str) -> None:
+    def advance(self, field_: Sequence[Entered], goal: int, stage: str) -> None:
         """Bring trials to a goal: those the journal knows from the journal, the others by the engine."""
         waiting = []
         for entry in field_:
@@ -179,11 +186,15 @@ class Race:
             return
         self.say(f"{stage}: {', '.join(entry.trial.name for entry in waiting)}")
         for entry in waiting:
-            self._ready(entry)
+            self.ready(entry)
         by_name = {entry.trial.name: entry for entry in waiting}
         for measurement in self.engine.advance([Goal(entry.trial, goal) for entry in waiting], self.clock.pulse):
             entry = by_name[measurement.trial]
-            final = self._final_value(entry, measurement) if measurement.ended and not measurement.fault else None
+            final = None
+            if measurement.ended and not measurement.fault:
+                began = time.perf_counter()
+                final = self._final_value(entry)
+                measurement = replace(measurement, eval_s=measurement.eval_s + time.perf_counter() - began)
             if not measurement.fault:
                 self.folder.save_state(measurement.trial, measurement.step, self.engine.state(measurement.trial))
             self.folder.journal.write(
@@ -204,7 +215,7 @@ class Race:
         else:
             entry.status = "paused"
 
-    def _ready(self, entry: Entered) -> None:
+    def ready(self, entry: Entered) -> None:
         """The engine holds the trial's state: as it was left, from disk after a pause, or from its parent's checkpoint."""
         trial = entry.trial
         if self.engine.holds(trial.name):
@@ -216,14 +227,14 @@ class Race:
             assert parent is not None
             self.engine.adopt(trial, self.folder.load_state(trial.parent, parent.step, self.bench.device))
 
-    def _final_value(self, entry: Entered, measurement: Measurement) -> float | None:
+    def _final_value(self, entry: Entered) -> float | None:
         """The metric on all of valid for the weights that the recipe hands back."""
         value = self._judge_all(entry, "valid")
         return value if math.isfinite(value) else None
 
     def _judge_all(self, entry: Entered, split: str) -> float:
         outputs = self.outputs(entry, split)
-        return self.bench.judge.value(outputs.outputs, self.bench.data.targets(split), outputs.link)
+        return self.bench.judge.value(outputs.outputs, self.bench.targets(split), outputs.link)
 
     def outputs(self, entry: Entered, split: str, at: int | None = None) -> Outputs:
         """The outputs of a trial's model on a split: of the weights it hands back, or as it stood at step `at`."""
@@ -236,7 +247,7 @@ class Race:
     def model(self, entry: Entered, at: int | None = None) -> torch.nn.Module:
         """A trial's trained model."""
         if at is None or at == entry.step:
-            self._ready(entry)
+            self.ready(entry)
             return self.engine.final(entry.trial.name)
         earlier = replace(entry.trial, name=f"{entry.trial.name}:{at}")
         self.engine.adopt(earlier, self.folder.load_state(entry.trial.name, at, self.bench.device))
@@ -264,43 +275,6 @@ class Race:
             else:
                 kept.append(entry)
         return kept
-
-    def _cool_down(self) -> None:
-        """Out of time: if no candidate has finished, the best one in training falls to lr zero within the reserve."""
-        if any(entry.trial.name != BASELINE for entry in self.finished()):
-            return
-        alive = [e for e in self.leaders() if e.trial.name != BASELINE and e.status != "failed" and e.measured]
-        running = [
-            e for e in self.entered.values() if "@" not in e.trial.name and e.trial.name != BASELINE and self.engine.holds(e.trial.name)
-        ]
-        chosen = next((e for e in alive), None) or next(iter(running), None)
-        if chosen is None:
-            return
-        cooldown = self._cooled.get(chosen.trial.name) or self._cooldown_now(chosen)
-        at, steps = cooldown.at, cooldown.steps
-        recipe = replace(chosen.trial.recipe, cooldown=cooldown)
-        chosen.trial = replace(chosen.trial, recipe=recipe)
-        chosen.candidate = replace(chosen.candidate, recipe=recipe)
-        self.engine.drop(chosen.trial.name)
-        self.engine.adopt(chosen.trial, self.folder.load_state(chosen.trial.name, at, self.bench.device))
-        self.clock.reserve_s = 0.0  # this is what the reserve was for
-        try:
-            self._advance([chosen], at + steps, "out of time, cooling down")
-        except DeadlineReached:
-            chosen.status, chosen.reason = "cut", "the budget ended during the cooldown"
-
-    def _cooldown_now(self, chosen: Entered) -> Cooldown:
-        """Where the cooldown starts and how long the reserve lets it be; on disk before it begins, so that a resumed race repeats it."""
-        self._ready(chosen)
-        state = self.engine.state(chosen.trial.name)
-        at = int(state["step"])
-        steps = max(min(round(COOLDOWN_SHARE * self.plan.length), self.plan.length - at), 1)
-        per_step = self.seconds_a_step(chosen)
-        if per_step > 0:
-            steps = max(min(steps, int(0.5 * self.clock.reserve_s / per_step)), 1)  # half: judging and writing need the rest
-        self.folder.save_state(chosen.trial.name, at, state)
-        self.folder.journal.write("cooldown", trial=chosen.trial.name, from_step=at, steps=steps)
-        return Cooldown(at, steps)
 
 
 def _fault(measurement: Measurement) -> str:

@@ -1,6 +1,7 @@
 """Record: what a run's folder says of its problem, so that exporters and reports need nothing but the folder.
 
-`problem.json` says where the problem came from and how it is trained (`setup`); `splits.json` which rows were split off.
+`problem.json` says where the problem came from and how it is trained (`setup`), `splits.json` which rows were split off, `problem.py` is the
+user's file as it was.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from fallline._batches import DatasetSource, Source, TensorSource, leaves
 from fallline._data import Data
+from fallline._journal import write_text
 from fallline._problem import Problem, imported
 from fallline.metrics import Metric, OwnMetric
 
@@ -44,6 +46,8 @@ def record(run: Run, setting: Setting, plan: Plan, facts: Mapping[str, Any]) -> 
         run.write_json("preparation.json", problem.origin.preparation)
     if data.split is not None:
         run.write_json("splits.json", packed(problem, data.split))
+    if problem.origin.kind == "python_file":
+        write_text(run.folder / "problem.py", Path(problem.origin.source).read_text(encoding="utf-8"))
 
 
 def origin_of(problem: Problem) -> dict[str, Any]:
@@ -88,14 +92,17 @@ def packed(problem: Problem, split: Split) -> dict[str, str | None]:
             codes[rows] = code
         return base64.b64encode(zlib.compress(codes.tobytes(), 9)).decode("ascii")
 
-    of_train, of_valid = {0: split.train}, None
+    of_train: dict[int, Index] = {}
+    of_valid: dict[int, Index] = {}
     if problem.valid is None:
         of_train[1] = split.valid
-    if problem.audit is None and split.audit_from_valid:
-        of_valid = {1: split.valid, 2: split.audit}
-    elif problem.audit is None:
-        of_train[2] = split.audit
-    return {"train": text(of_train), "valid": None if of_valid is None else text(of_valid)}
+    if problem.audit is None:
+        (of_valid if split.audit_from_valid else of_train)[2] = split.audit
+    if of_train:
+        of_train[0] = split.train
+    if of_valid:
+        of_valid[1] = split.valid
+    return {name: text(parts) if parts else None for name, parts in (("train", of_train), ("valid", of_valid))}
 
 
 def _source(given: Any, source: Source) -> dict[str, Any] | None:

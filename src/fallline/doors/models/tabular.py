@@ -11,6 +11,9 @@ from torch import Tensor, nn
 class TabularNet(nn.Module):
     """A multilayer perceptron over numeric features (rows, F) and category codes (rows, C).
 
+    Linear layers keep torch's small initial weights: from He's larger ones the same training ended worse on three of five tables
+    (two seeds each; diamonds MAE 500 against 315), and better on one.
+
     Args:
         numeric: F, the number of numeric features; they come standardised.
         cardinalities: for each category the number of its codes; code 0 stands for rare and unseen values.
@@ -37,7 +40,9 @@ class TabularNet(nn.Module):
         inputs = numeric + sum(sizes)
         layers: list[nn.Module] = []
         for _ in range(depth):
-            layers += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(inputs, width), nn.ReLU()]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
             inputs = width
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(inputs, outputs)
@@ -47,10 +52,6 @@ class TabularNet(nn.Module):
                 weight = embedding.get_parameter("weight")
                 weight.normal_(std=0.3)  # smaller than a standardised number: a category earns its weight
                 weight[0] = 0.0  # a value never seen in training adds nothing
-            for layer in layers:
-                if isinstance(layer, nn.Linear):
-                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # keeps the variance through the depth (He et al. 2015)
-                    layer.bias.zero_()
             if start:
                 self.head.bias.copy_(torch.as_tensor(start))
 

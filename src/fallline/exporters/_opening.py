@@ -1,0 +1,230 @@
+"""Opening: where a script gets data and model from: a table and its preparation, the user's own file, or a place to paste."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import pprint
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fallline._errors import RefusedError
+from fallline._journal import write_text
+from fallline.doors import models
+from fallline.exporters._case import Case
+from fallline.exporters._inline import inlined, title_of
+from fallline.exporters._page import WIDTH, Literal, Page, in_lines
+from fallline.exporters._source import copied
+
+EMBEDDED_BYTES = 20_000  # a preparation up to this size stands in the script, a larger one in a file beside it
+PREPARE = "fallline.doors._prepare"
+PARTS = ("train", "valid", "audit")
+SEEDERS = ("torch.manual_seed", "np.random.seed", "random.seed")
+DATA, MODEL = "Data", "Model"
+
+
+def open_table(page: Page, case: Case, script: Path) -> None:
+    """Table, preparation and default model."""
+    assert case.preparation is not None
+    preparation, model = dict(case.preparation), case.preparation["model"]
+    page.setting("DATA", case.origin["source"])
+    arguments = preparation.pop("model")["arguments"]
+    prepare = importlib.import_module(PREPARE)
+    page.add(DATA, copied(prepare.read_frame, prepare.parts))
+    if len(json.dumps(preparation)) <= EMBEDDED_BYTES:
+        split = preparation.pop("split")
+        page.add(DATA, f"# What was fitted on the training rows, and the part of every row of the file.\nSPLIT = {in_lines(split)}")
+        page.add(DATA, f"PREPARATION = {_literal({**preparation, 'split': Literal('SPLIT')})}")
+        page.main.append("tables = parts(read_frame(DATA, PREPARATION[\"reading\"]), PREPARATION)")
+    else:
+        beside = script.with_name(f"{script.stem}_preparation.json")
+        write_text(beside, json.dumps(case.preparation, ensure_ascii=False))
+        page.need("import json", "from pathlib import Path")
+        page.setting("PREPARATION", Literal(f'Path(__file__).with_name("{beside.name}")'), "what was fitted on the training rows")
+        page.main.append('preparation = json.loads(PREPARATION.read_text(encoding="utf-8"))')
+        page.main.append('tables = parts(read_frame(DATA, preparation["reading"]), preparation)')
+    page.main.append('train, valid, audit = tables["train"], tables["valid"], tables["audit"]')
+    page.main.append("")
+    page.add(MODEL, copied(_model_class(model["name"])))
+    page.add(MODEL, f"MODEL = {_literal(arguments)}")
+    _initial_weights(page, case, f"{model['name']}(**MODEL)")
+
+
+def open_own(page: Page, case: Case) -> None:
+    """The user's file, or a place to paste what a problem made in Python was made of."""
+    setup = case.setup
+    file = inlined_file(case)
+    if file is not None:
+        page.theirs, page.future = file
+        page.need("import random", "import numpy as np", "import torch")
+        page.settings += ["", "# What the file below draws at random follows from the seed.", *(f"{name}(SEED)" for name in SEEDERS)]
+        page.main.append("given = problem()")
+    else:
+        page.add("Your own part", _place(case))
+        page.main.append("given = problem_parts()")
+    _splits(page, case)
+    for part in PARTS:
+        page.main.append(f"{part} = {_part(page, case, part)}")
+    page.main.append("")
+    _initial_weights(page, case, _own_model(page, setup["model"]))
+
+
+def inlined_file(case: Case) -> tuple[str, bool] | None:
+    """The user's file as text, and whether it postpones annotations; None where there is none that can stand in a script."""
+    text = _file(case)
+    if text is None:
+        return None
+    made = inlined(text, Path(case.origin["source"]))
+    return None if made.why_not else (made.text, made.future)
+
+
+def title(case: Case) -> str:
+    text = _file(case)
+    return title_of(text) if text is not None else ""
+
+
+def _file(case: Case) -> str | None:
+    path = case.folder / "problem.py"
+    return path.read_text(encoding="utf-8") if case.origin["kind"] == "python_file" and path.exists() else None
+
+
+def _initial_weights(page: Page, case: Case, model: str) -> None:
+    page.main.append("torch.manual_seed(stream(SEED, INIT))")
+    page.main.append(f"model = {model}")
+    if case.setup["precision"] == "64":
+        page.main.append("model = model.double()")
+    if not case.on_cpu:
+        page.main.append("model = model.to(DEVICE)")
+
+
+def _own_model(page: Page, model: Mapping[str, Any]) -> str:
+    if model["kind"] == "module":
+        return "given.model"
+    if model["kind"] == "factory":
+        return "given.model()"
+    module, _, name = model["path"].partition(":")
+    page.need(f"from {module} import {name}", "import copy")
+    if model["made"]:
+        return f"copy.deepcopy({name})"
+    if model["keywords"] is None:
+        return f"{name}(**given.model[1])"
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in model['keywords'].items())})"
+
+
+def _splits(page: Page, case: Case) -> None:
+    """Which rows were split off, as they were in the run."""
+    if case.splits is None:
+        return
+    page.need("import base64", "import zlib", "import numpy as np", "import torch")
+    for name in ("train", "valid"):
+        if case.splits[name] is not None:
+            text = f"# The part of each row of `{name}` as it was in the run: 0 train, 1 valid, 2 audit.\n"
+            page.add(DATA, f"{text}{_split_name(name)} = {in_lines(case.splits[name])}")
+    page.add(
+        DATA,
+        '''
+        def part_rows(split, part):
+            """The numbers of the rows in one part of a split."""
+            parts = np.frombuffer(zlib.decompress(base64.b64decode(split)), dtype=np.uint8)
+            return torch.from_numpy(np.flatnonzero(parts == part))
+        ''',
+    )
+
+
+def _part(page: Page, case: Case, part: str) -> str:
+    """The expression for one of the three parts: nested tensors, or `Examples` of a Dataset."""
+    sources, splits = case.setup["sources"], case.splits or {}
+    holder = part if sources[part] is not None else "valid" if part == "audit" and splits.get("valid") else "train"
+    source = sources[holder]
+    rows = f"part_rows({_split_name(holder)}, {PARTS.index(part)})" if splits.get(holder) is not None else ""
+    base = f"given.{holder}" + (".dataset" if source["loader"] else "")
+    if source["kind"] == "dataset":
+        page.need("from torch.utils.data import Subset")
+        data = f"Subset({base}, {rows}.tolist())" if rows else base
+        return f"Examples({data}, given.{holder}.collate_fn)" if source["collate"] == "own" else f"Examples({data})"
+    tree = base + (".tensors" if source["type"] == "TensorDataset" else "")
+    if source["arrays"] or source["cast"]:
+        page.add(DATA, _as_tensors(case))
+        tree = f"as_tensors({tree})"
+    tree = f"take({tree}, {rows})" if rows else tree
+    return f"Tensors({tree})" if mixed(case) else tree
+
+
+def mixed(case: Case) -> bool:
+    """Whether some parts are tensors and others Datasets."""
+    return len({source["kind"] for source in case.setup["sources"].values() if source is not None}) > 1
+
+
+def _split_name(name: str) -> str:
+    return f"{name.upper()}_SPLIT"
+
+
+def _as_tensors(case: Case) -> str:
+    wide = case.setup["precision"] == "64"
+    return f'''
+        def as_tensors(tree):
+            """Arrays as tensors, numbers in {"float64" if wide else "float32"}."""
+            if isinstance(tree, dict):
+                return {{key: as_tensors(part) for key, part in tree.items()}}
+            if isinstance(tree, (tuple, list)):
+                return tuple(as_tensors(part) for part in tree)
+            tensor = torch.as_tensor(tree)
+            return tensor.{"double" if wide else "float"}() if tensor.is_floating_point() else tensor
+        '''
+
+
+def _place(case: Case) -> str:
+    """A function that the user fills in, with what the run knows of what belongs there."""
+    setup = case.setup
+    own = {name: kind for name, kind in setup["own"].items() if name != "scheduler_step"}
+    needed = ["loss", "optimizer", "clip", "loop"]
+    fields = [f"model: {_article(setup['model']['kind'])}"]
+    for part, source in setup["sources"].items():
+        if source is not None:
+            fields.append(f"{part}: {source['type']} of {source['rows']:,} examples")
+    if setup["unpack"] == "own":
+        fields.append("unpack: your function")
+    if setup["metric"] != "named":
+        fields.append(f"metric: your {case.facts['metric']}")
+    fields += [f"{name}: {_article(str(own[name]))}" for name in needed if name in own and (name in case.own or name == "loop")]
+    if "schedule" in case.own:
+        fields.append(f"scheduler: {_article(own['scheduler'])}")
+    why = _why(case)
+    listed = "\n".join(f"                {field}" for field in fields)
+    return f'''
+        def problem_parts():
+            """The one place to fill in: {why}
+
+            Paste here what you gave to Problem(...), and return it:
+
+{listed}
+            """
+            # PASTE HERE, for instance: return SimpleNamespace(model=..., {", ".join(f"{part}=..." for part, s in setup["sources"].items() if s)})
+            raise NotImplementedError("paste your model and data into problem_parts(); its docstring says what belongs there")
+        '''
+
+
+def _why(case: Case) -> str:
+    text = _file(case)
+    if text is None:
+        return "the problem was made in Python, and a run's folder holds no Python objects."
+    return f"{case.origin['source']} cannot stand here: {inlined(text, Path(case.origin['source'])).why_not}."
+
+
+def _article(kind: str) -> str:
+    words = {"factory": "your function that makes the model", "module": "your module, with the weights it had then", "named": "its name"}
+    return words.get(kind, {"object": "your object", "function": "your function"}.get(kind, kind))
+
+
+def _model_class(name: str) -> type:
+    for info in pkgutil.iter_modules(models.__path__):
+        module = importlib.import_module(f"{models.__name__}.{info.name}")
+        if hasattr(module, name):
+            return getattr(module, name)  # type: ignore[no-any-return]
+    raise RefusedError(f"the run's model {name} is in no file of {models.__name__}; export it with the version that made the run")
+
+
+def _literal(value: Any) -> str:
+    return pprint.pformat(value, width=WIDTH, compact=True, sort_dicts=False)
