@@ -1,4 +1,4 @@
-"""The pausing law: training to step a, writing the state to disk, reading it in a fresh trial and going on to b equals unbroken training."""
+"""The pausing law: stop at step a, write the state, read it in a fresh trial and go on to b: the same as unbroken training."""
 
 from __future__ import annotations
 

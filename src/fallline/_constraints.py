@@ -49,7 +49,7 @@ class Constraints:
     def _check_together(self) -> None:
         """A setting that the named optimizer (loss, schedule, clip) does not have would otherwise leave no candidate."""
         for key in self.settings:
-            owners = [kind for kind, entry in catalogue.all_entries() if key in entry.space]
+            owners = list(dict.fromkeys(kind for kind, entry in catalogue.all_entries() if key in entry.space))
             named = [KINDS[kind](self.names[kind]) for kind in owners if kind in self.names]
             if named and not any(key in entry.space for entry in named) and all(kind in self.names for kind in set(owners)):
                 raise UsageError(f"{' and '.join(entry.name for entry in named)} has no {key}; it has {', '.join(named[0].space)}")

@@ -126,6 +126,12 @@ def candidates(
     problem: Problem, profile: Profile, judge: Judge, constraints: Constraints, frame: Frame, *, count: int, second_losses: int
 ) -> list[Candidate]:
     """The first `count` recipes of the portfolio for this kind of model, then the first of them with `second_losses` other losses."""
+    for name in constraints.losses:
+        if reason := catalogue.loss(name).applies(profile):
+            fitting = ", ".join(loss.name for loss in ranked_losses(profile, judge))
+            raise UsageError(
+                f"loss {name} {reason}; {f'losses that fit here: {fitting}' if fitting else 'no loss of the catalogue fits here'}"
+            )
     losses = constraints.losses or _unlike(ranked_losses(profile, judge))
     own_loss = problem.loss is not None and not constraints.losses and stock_loss(problem.loss) is None
     parts = [Part(OWN)] if own_loss else [constraints.loss_part(loss_part(name, profile, problem)) for name in losses]

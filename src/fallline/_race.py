@@ -70,7 +70,7 @@ class Race:
         field_ = [self._enter(candidate) for candidate in plan.candidates]
         second_seed = self._enter_trial(baseline.trial.reseeded(plan.seed + 1), baseline.candidate)
         self.advance([*field_, baseline, second_seed], first, "rung one")
-        going = self._cut_down(field_, shape.middle_keep or shape.finish, spare=bool(shape.middle_keep))
+        going = self._cut_down(field_, shape.middle_keep or shape.finish)
         if shape.middle_keep:
             going = self._middle(going, first)
             going = self._cut_down(going, shape.finish)
@@ -142,11 +142,11 @@ class Race:
             alive, key=lambda entry: (entry.status != "finished", -entry.step, self.sign * (entry.value or 0.0), entry.trial.name)
         )
 
-    def _cut_down(self, field_: Sequence[Entered], count: int, *, spare: bool = False) -> list[Entered]:
+    def _cut_down(self, field_: Sequence[Entered], count: int) -> list[Entered]:
         """Ask the policy at a rung; who goes on is given back, best first."""
         rung = field_[0].step if field_ else 0
         standings = [self._standing(entry, rung) for entry in field_]
-        decisions = KeepBest(count, spare).decide(standings)
+        decisions = KeepBest(count).decide(standings)
         ranks = {s.trial: s.value for s in standings}
         for entry in field_:
             decision = decisions[entry.trial.name]

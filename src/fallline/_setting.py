@@ -49,7 +49,10 @@ def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Se
     Raises:
         UsageError, RefusedError: what cannot be trained on, with what to do.
     """
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError as error:
+        raise UsageError(f"device must be cpu, cuda or cuda:0, got {device!r}") from error
     if where.type == "cuda" and not torch.cuda.is_available():
         raise UsageError("device cuda was asked for, but torch sees no CUDA device; leave device out to use the CPU")
     if problem.precision == "16" and where.type != "cuda":
@@ -64,7 +67,9 @@ def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Se
     epochs = problem.epochs or default_epochs(data.train.size, data.batch_size, profile.model_kind)
     profile = replace(profile, passes=float(epochs))
     judge = judge_of(problem, profile)
-    notes = [*problem.origin.notes, *data.notes, f"task {profile.task}, metric {judge.metric.name} ({_better(judge)} is better)"]
+    length = f"{epochs:g} passes over train in batches of {data.batch_size}"
+    length += "" if problem.epochs else ", a length set from the number of rows and the kind of model; say epochs to change it"
+    notes = [*problem.origin.notes, *data.notes, f"task {profile.task}, metric {judge.metric.name} ({_better(judge)} is better)", length]
     return Setting(problem, data, profile, judge, where, tuple(notes))
 
 

@@ -1,4 +1,4 @@
-"""Policies: who goes on at a rung. The first and so far only policy keeps the best few and spares those that cannot be judged yet."""
+"""Policies: who goes on at a rung. The first and so far only one keeps the best few, with a seat for one that cannot be judged yet."""
 
 from __future__ import annotations
 
@@ -34,17 +34,25 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class KeepBest:
-    """The best `count` go on, and so does an unpeaked one in the better half where `spare` allows; faults stop, the rest pause."""
+    """The best `count` go on; faults stop, the rest pause.
+
+    Where two or more go on and none of them is unpeaked, the last seat is the best unpeaked one's: a recipe whose lr is still rising
+    looks worse than it is (measured: docs/architecture.md).
+    """
 
     count: int
-    spare: bool = False
 
     def decide(self, standings: Sequence[Standing]) -> dict[str, Decision]:
         alive = sorted((s for s in standings if s.value is not None), key=lambda s: (s.value, s.trial))
-        going = {standing.trial for standing in alive[: self.count]}
-        if self.spare:
-            going |= {standing.trial for standing in alive[: (len(alive) + 1) // 2] if standing.peaks_later}
-        return {
-            standing.trial: Decision.STOP if standing.value is None else Decision.CONTINUE if standing.trial in going else Decision.PAUSE
-            for standing in standings
-        }
+        seats = alive[: self.count]
+        unpeaked = [standing for standing in alive if standing.peaks_later]
+        if len(seats) > 1 and unpeaked and not any(standing.peaks_later for standing in seats):
+            seats[-1] = unpeaked[0]
+        going = {standing.trial for standing in seats}
+
+        def decision(standing: Standing) -> Decision:
+            if standing.value is None:
+                return Decision.STOP
+            return Decision.CONTINUE if standing.trial in going else Decision.PAUSE
+
+        return {standing.trial: decision(standing) for standing in standings}

@@ -121,7 +121,7 @@ def _form(text: pl.Series) -> tuple[str, str]:
     if shares[best] < MOST:
         return "", ""
     twin = best.replace("%m/%d", "%d/%m")
-    alike = twin != best and shares[twin] == shares[best]
+    alike = twin != best and shares.get(twin) == shares[best]
     return best, f"its dates are read as month/day ({sample[0]}); if they are day/month, write them as year-month-day" if alike else ""
 
 

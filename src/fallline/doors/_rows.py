@@ -60,7 +60,7 @@ def equal_rows(frame: pl.DataFrame, columns: list[Column], decimal: str) -> NDAr
             values.append(numbers(series, decimal))
         elif column.kind == "date":
             values.append(seconds(moments(series, column.form)))
-        else:
+        elif series.n_unique() < len(series):  # a name of its own for every row would make equal rows differ
             values.append(words(series).rank("dense").cast(pl.Float64).fill_null(float("nan")).to_numpy())
     if not values:
         return None

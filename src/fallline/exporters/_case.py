@@ -82,6 +82,49 @@ class Case:
         return "loop" in self.setup["own"]
 
     @property
+    def sources(self) -> list[Mapping[str, Any]]:
+        """What the user gave for train, valid and audit, as far as it was given."""
+        return [source for source in self.setup["sources"].values() if source is not None]
+
+    def reads_dataset(self, part: str) -> bool:
+        """Whether a part is read from a Dataset; what was split off is read as train is."""
+        return bool((self.setup["sources"][part] or self.setup["sources"]["train"])["kind"] == "dataset")
+
+    @property
+    def tensors(self) -> bool:
+        return any(source["kind"] == "tensors" for source in self.sources)
+
+    @property
+    def dicts(self) -> bool:
+        """Whether tensors are held by name."""
+        return any("{" in str(source.get("tree")) for source in self.sources)
+
+    @property
+    def workers(self) -> int:
+        """Processes that read training examples ahead; what was split off is read in this one."""
+        split = self.splits is not None and self.splits["train"] is not None
+        return 0 if split else int(self.setup["sources"]["train"].get("workers", 0))
+
+    @property
+    def from_given(self) -> bool:
+        """Whether judging needs something of the user's own: how a batch is unpacked, or the metric."""
+        return bool(self.setup["unpack"] == "own" or self.setup["metric"] != "named")
+
+    @property
+    def datasets(self) -> bool:
+        return any(source["kind"] == "dataset" for source in self.sources)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some parts are tensors and others Datasets."""
+        return len({source["kind"] for source in self.sources}) > 1
+
+    @property
+    def pairs(self) -> bool:
+        """Whether every part is plainly one tensor of inputs and one of targets."""
+        return all(source.get("tree") == ["tensor", "tensor"] for source in self.sources)
+
+    @property
     def own(self) -> tuple[str, ...]:
         """The parts of the recipe that are the user's own."""
         return tuple(kind for kind in ("loss", "optimizer", "schedule", "clip") if getattr(self.recipe, kind).own)

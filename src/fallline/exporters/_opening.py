@@ -149,12 +149,7 @@ def _part(page: Page, case: Case, part: str) -> str:
         page.add(DATA, _as_tensors(case))
         tree = f"as_tensors({tree})"
     tree = f"take({tree}, {rows})" if rows else tree
-    return f"Tensors({tree})" if mixed(case) else tree
-
-
-def mixed(case: Case) -> bool:
-    """Whether some parts are tensors and others Datasets."""
-    return len({source["kind"] for source in case.setup["sources"].values() if source is not None}) > 1
+    return f"Tensors({tree})" if case.mixed else tree
 
 
 def _split_name(name: str) -> str:

@@ -44,7 +44,9 @@ def headline(doc: Mapping[str, Any]) -> list[str]:
             f"{span} {COVERS[verdict['covers']]}",
         ]
     if kept:
-        return [f"The baseline is kept: no candidate was better on valid. Its {metric} is {number(verdict['baseline'])}, {seen}."]
+        failed = all(row["status"] == "failed" for row in doc["candidates"] if row["name"] != BASELINE)
+        why = "no candidate could be trained" if failed else "no candidate was better on valid"
+        return [f"The baseline is kept: {why}. Its {metric} is {number(verdict['baseline'])}, {seen}."]
     words = {
         "better": "Better than the baseline",
         "worse": "Worse than the baseline",

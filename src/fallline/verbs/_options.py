@@ -21,9 +21,9 @@ class OutputFormat(StrEnum):
     JSONL = "jsonl"
 
 
-def race(name: str, text: str, metavar: str | None = None) -> Any:
-    """A flag of the race."""
-    return typer.Option(name, help=text, rich_help_panel=RACE, metavar=metavar)
+def race(name: str, text: str, metavar: str | None = None, least: int | None = None) -> Any:
+    """A flag of the race; a whole number may have a least value."""
+    return typer.Option(name, help=text, rich_help_panel=RACE, metavar=metavar, min=least)
 
 
 def fixed(name: str, text: str, metavar: str | None = None) -> Any:
