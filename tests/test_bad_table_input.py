@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from fallline._data import open_data
-from fallline._errors import FalllineError, RefusedError, UsageError
+from fallline._errors import RefusedError, UsageError
 from fallline.doors import open_problem
 
 ROWS = 200
@@ -58,7 +58,7 @@ FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "one class beside missing values": (csv(y=["dog", None] * (ROWS // 2)), ("one class only", "100 rows")),
     "infinite target": (csv(y=with_value(Y, 7, "inf")), ("infinite in 1 row", "row 8 below the header")),
     "target beyond floats": (csv(y=with_value(with_value(Y, 7, "1e400"), 9, "-inf")), ("infinite in 2 rows", "1e400")),
-    "target out of proportion": (csv(y=with_value(Y, 11, "1e300")), ("out of", "unit")),
+    "target out of proportion": (csv(y=with_value(Y, 11, "1e300")), ("out of all proportion, such as 1e+300", "unit")),
     "target too small": (csv(y=[value * 1e-200 for value in Y]), ("out of the range of numbers",)),
     "target of names": (csv(y=[f"n{row}" for row in range(ROWS)]), ("200 different texts in 200 rows", "several rows each")),
     "target of dates": (csv(y=[f"2020-01-{1 + row % 28:02}" for row in range(ROWS)]), ("is a date", "days since")),
@@ -66,11 +66,10 @@ FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "too few rows with a target": (csv(y=[*Y[:12], *[None] * (ROWS - 12)]), ("needs 20 rows or more, got 12",)),
     "nothing but the target": (csv(a=None, b=None, c=None), ("no column from which 'y'",)),
     "nothing but constants": (csv(a=[1] * ROWS, b=[None] * ROWS, c=None), ("a (all its values are equal), b (it has no value)",)),
-    "every row the same": (csv(a=[1, 2] * (ROWS // 2), b=None, c=["u", "v"] * (ROWS // 2)), ()),
 }
 
 
-@pytest.mark.parametrize("case", [name for name, (_, said) in FILES.items() if said])
+@pytest.mark.parametrize("case", FILES)
 def test_a_file_that_cannot_be_used(case: str, tmp_path: Path) -> None:
     content, said = FILES[case]
     path = tmp_path / "table.csv"
@@ -214,8 +213,3 @@ def test_careless_but_sound(case: str, tmp_path: Path) -> None:
     assert len(problem.train[1]) + len(problem.valid[1]) + len(problem.audit[1]) == ROWS
     assert problem.train[0][0].shape[1] == 4
     assert problem.train[0][1].shape[1] == 1
-
-
-def test_any_refusal_is_a_fallline_error() -> None:
-    assert issubclass(RefusedError, FalllineError)
-    assert issubclass(UsageError, FalllineError)

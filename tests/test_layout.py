@@ -22,7 +22,7 @@ LADDER = (
     ("metrics", "_splits", "_statistics"),
     ("_batches", "_kinds", "_problem"),
     ("_data",),
-    ("_profile", "_measure"),
+    ("_profile", "_targets", "_measure"),
     ("catalogue", "zh"),
     ("_recipe",),
     ("_parts", "_judge", "_constraints", "_prior"),

@@ -229,7 +229,21 @@ def test_dates_turn(frame: pl.DataFrame, tmp_path: Path) -> None:
     assert all(feature[2] == 0 for feature in features)
 
 
-@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y-%m-%dT%H:%M:%SZ", "%Y/%m/%d %H:%M", "%d/%m/%Y %H:%M:%S"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%Y-%m-%d",
+        "%Y-%m-%d %H:%M:%S",
+        "%Y-%m-%dT%H:%M:%SZ",
+        "%Y-%m-%d %H:%M:%S+00:00",
+        "%Y-%m-%dT%H:%M:%S.123456+00:00",
+        "%Y/%m/%d %H:%M",
+        "%d.%m.%Y",
+        "%m/%d/%Y",
+        "%d/%m/%Y",
+        "%d/%m/%Y %H:%M:%S",
+    ],
+)
 def test_forms_of_dates(form: str, frame: pl.DataFrame, tmp_path: Path) -> None:
     dated = frame.with_columns(pl.col("sold").str.to_datetime().dt.strftime(form))
     spec = open_table(written(dated, tmp_path), target="price").origin.preparation["columns"][3]
@@ -336,5 +350,7 @@ def test_origin_says_how_to_open_it_again(frame: pl.DataFrame, tmp_path: Path) -
 def test_the_splits_reach_open_data_untouched(frame: pl.DataFrame, tmp_path: Path) -> None:
     problem = open_table(written(frame, tmp_path), target="price", batch_size=16)
     data = open_data(problem)
-    assert (data.train.size, data.valid.size, data.audit.size) == tuple(len(part[1]) for part in (problem.train, problem.valid, problem.audit))
+    assert (data.train.size, data.valid.size, data.audit.size) == tuple(
+        len(part[1]) for part in (problem.train, problem.valid, problem.audit)
+    )
     assert data.batch_size == 16

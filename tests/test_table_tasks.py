@@ -122,7 +122,13 @@ def test_what_does_not_fit_is_refused(y: Any, options: dict[str, Any], said: str
 
 def test_several_columns_are_labels_or_outputs(tmp_path: Path) -> None:
     frame = pl.DataFrame(
-        {"x": RANDOM.normal(size=ROWS), "a": ORDINAL % 2, "b": np.where(ORDINAL > 5, "True", "False"), "c": RANDOM.normal(size=ROWS), "d": AGES}
+        {
+            "x": RANDOM.normal(size=ROWS),
+            "a": ORDINAL % 2,
+            "b": np.where(ORDINAL > 5, "True", "False"),
+            "c": RANDOM.normal(size=ROWS),
+            "d": AGES,
+        }
     )
     frame.write_csv(tmp_path / "table.csv")
     labels = open_table(tmp_path / "table.csv", target="a, b")

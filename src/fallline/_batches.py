@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
@@ -9,7 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler, TensorDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler, Subset, TensorDataset, default_collate
 
 from fallline._errors import RefusedError, UsageError
 
@@ -51,6 +52,19 @@ def reseeder(device: torch.device, everywhere: bool = False) -> Callable[[int], 
             random.seed(value)
 
     return reseed
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """All generators that a user's code may draw from start at `seed`, and are put back afterwards."""
+    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    reseeder(torch.device("cpu"), everywhere=True)(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(kept[0])
+        np.random.set_state(kept[1])
+        random.setstate(kept[2])
 
 
 def tree_map(apply: Callable[[Tensor], Tensor], tree: Any) -> Any:
@@ -145,26 +159,12 @@ class DatasetSource:
         return self
 
 
-class Part:
-    """Some rows of a source, as a source."""
-
-    def __init__(self, source: Source, rows: Tensor) -> None:
-        self.source = source
-        self.rows = rows
-        self.size = len(rows)
-
-    def take(self, indices: Tensor, seed: int) -> Any:
-        return self.source.take(self.rows[indices.to(self.rows.device)], seed)
-
-    def to(self, device: torch.device) -> Part:
-        return self
-
-
 def rows_of(source: Source, rows: Tensor) -> Source:
-    """The given rows of a source: a copy where it holds tensors, a view where it reads a Dataset."""
+    """The given rows of a source: a copy where it holds tensors, a view where it reads a Dataset, with its collate function and workers."""
     if isinstance(source, TensorSource):
         return TensorSource(tree_map(lambda leaf: leaf.index_select(0, rows), source.tree))
-    return Part(source, rows)
+    assert isinstance(source, DatasetSource)
+    return DatasetSource(Subset(source.dataset, rows.tolist()), source.collate, source.workers)
 
 
 class Order:
@@ -205,15 +205,10 @@ class Order:
 
     def _sampled(self, epoch: int) -> Sequence[Tensor]:
         """One epoch of the user's own batch sampler, drawn under the epoch's seed; the generators are put back afterwards."""
-        kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
-        reseeder(torch.device("cpu"), everywhere=True)(stream(self.seed, ORDER, epoch))
-        if hasattr(self.sampler, "set_epoch"):
-            self.sampler.set_epoch(epoch)
-        batches = [torch.as_tensor(batch) for batch in self.sampler]
-        torch.set_rng_state(kept[0])
-        np.random.set_state(kept[1])
-        random.setstate(kept[2])
-        return batches
+        with seeded(stream(self.seed, ORDER, epoch)):
+            if hasattr(self.sampler, "set_epoch"):
+                self.sampler.set_epoch(epoch)
+            return [torch.as_tensor(batch) for batch in self.sampler]
 
 
 class Batches:

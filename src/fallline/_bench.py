@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fallline._batches import INIT, stream
 from fallline._data import Data
@@ -24,6 +25,11 @@ class Look:
 
     step: int
     value: float
+
+
+def step_plateau(scheduler: ReduceLROnPlateau, value: float, sign: float) -> None:
+    """Tell the user's own plateau scheduler the metric in the direction it reads: mode "min" would cut lr whenever an accuracy rises."""
+    scheduler.step(value if (scheduler.mode == "min") == (sign > 0) else -value)
 
 
 @dataclass(frozen=True, kw_only=True)

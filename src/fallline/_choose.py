@@ -15,7 +15,7 @@ from fallline._document import headline
 from fallline._errors import InterruptedRun, RefusedError, UsageError
 from fallline._journal import write_text
 from fallline._plan import Plan
-from fallline._planning import make_plan
+from fallline._planning import make_plan, reserve
 from fallline._problem import Problem
 from fallline._race import Race
 from fallline._record import record
@@ -24,8 +24,6 @@ from fallline._run import Run
 from fallline._setting import Setting, prepare, threads
 from fallline.engines.sequential import Sequential
 from fallline.metrics import Metric
-
-RESERVE_SHARE = 0.06  # of the budget kept back for the cooldown and the end, at least a second
 
 
 def choose(
@@ -65,7 +63,7 @@ def choose(
     for note in setting.notes:
         say(note)
     if plan is None:
-        chosen = make_plan(setting, budget_s=clock.budget_s, price=price, seed=seed, engine=engine, constraints=kept)
+        chosen = make_plan(setting, clock=clock, price=price, seed=seed, engine=engine, constraints=kept)
     else:
         chosen = plan if isinstance(plan, Plan) else Plan.load(plan)
     for line in chosen.lines():
@@ -100,8 +98,7 @@ def resume(run: Run, problem: Problem, *, say: Callable[[str], None] | None = No
 def _raced(setting: Setting, plan: Plan, run: Run, clock: Clock, say: Callable[[str], None], past: Sequence[Any]) -> Verdict:
     bench = setting.bench(plan)
     if clock.budget_s is not None:
-        ending = 4 * setting.profile.eval_s * (1 + setting.profile.audit_rows / setting.profile.valid_rows) + 0.5
-        clock.reserve_s = max(RESERVE_SHARE * clock.budget_s, 1.0) + ending
+        clock.reserve_s = reserve(clock.budget_s, setting)
     race = Race(plan, bench, Sequential(bench), run, clock, say, past)
     with threads(plan.threads):
         try:

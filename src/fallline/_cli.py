@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(str(error) if isinstance(error, InterruptedRun) else f"error: {error}")
         return error.exit_code
     except typer.TyperException as error:
-        _tell(f"error: {error.format_message()}")
+        if error.format_message():  # empty after `fallline` alone, which has shown its help
+            _tell(f"error: {error.format_message()}")
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fallline._budget import DeadlineReached
 from fallline._entered import BASELINE, Entered
@@ -13,6 +12,52 @@ if TYPE_CHECKING:
     from fallline._race import Race
 
 COOLDOWN_SHARE = 0.05  # of the length: 5 % recovers most of a decay's gain (Hägele et al., arXiv:2405.18392, figure 5)
+
+
+def affordable(race: Race, going: list[Entered]) -> list[Entered]:
+    """The finalists that time allows, at the speed measured up to here, beside the baseline's own training.
+
+    Where it does not even allow one, it and the baseline are both cut short at the same step and cooled down alike. What was decided
+    is written to the journal, and a resumed race keeps to it.
+    """
+    if race.endgame is None:
+        race.endgame = _endgame(race, going)
+        race.folder.journal.write("endgame", **race.endgame)
+    for entry in going:
+        if entry.trial.name not in race.endgame["finish"]:
+            entry.status, entry.reason = "paused", "not finished: the budget leaves no time for another finalist"
+            race.cut = True
+    kept = [entry for entry in going if entry.trial.name in race.endgame["finish"]]
+    if race.endgame["cooldown"]:
+        race.cut = True
+        for entry in [race.baseline, *kept]:
+            if not entry.trial.recipe.schedule.own:
+                race.engine.drop(entry.trial.name)  # its lr curve is another from here on
+                entry.shorten(Cooldown(**race.endgame["cooldown"]))
+    return kept
+
+
+def _endgame(race: Race, going: list[Entered]) -> dict[str, Any]:
+    left, length = race.clock.left_s, race.plan.length
+    if left == float("inf") or not going:
+        return {"finish": [entry.trial.name for entry in going], "cooldown": None}
+    baseline = race.baseline if race.plan.shape.baseline_finishes and race.baseline.status != "failed" else None
+    left -= 0.0 if baseline is None else (length - baseline.step) * race.seconds_a_step(baseline)
+    finish = []
+    for entry in going:
+        left -= (length - entry.step) * race.seconds_a_step(entry)
+        if left < 0:
+            break
+        finish.append(entry.trial.name)
+    if finish:
+        return {"finish": finish, "cooldown": None}
+    both = [entry for entry in (baseline, going[0]) if entry is not None]
+    a_step = sum(race.seconds_a_step(entry) for entry in both)
+    behind = sum((going[0].step - entry.step) * race.seconds_a_step(entry) for entry in both)
+    reach = max(int((race.clock.left_s - behind) / a_step), 1) if a_step else 1
+    steps = max(min(round(COOLDOWN_SHARE * length), reach // 2), 1)
+    at = min(going[0].step + max(reach - steps, 0), length - steps)
+    return {"finish": [going[0].trial.name], "cooldown": {"at": at, "steps": steps}}
 
 
 def cool_down(race: Race) -> None:
@@ -26,9 +71,7 @@ def cool_down(race: Race) -> None:
         return
     cooldown = race.cooled.get(chosen.trial.name) or _begun(race, chosen)
     at, steps = cooldown.at, cooldown.steps
-    recipe = replace(chosen.trial.recipe, cooldown=cooldown)
-    chosen.trial = replace(chosen.trial, recipe=recipe)
-    chosen.candidate = replace(chosen.candidate, recipe=recipe)
+    chosen.shorten(cooldown)
     race.engine.drop(chosen.trial.name)
     race.engine.adopt(chosen.trial, race.folder.load_state(chosen.trial.name, at, race.bench.device))
     race.clock.reserve_s = 0.0  # this is what the reserve was for

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fallline._prior import Candidate
+from fallline._recipe import Cooldown
 from fallline.engines import Measurement, Trial
 
 BASELINE = "baseline"  # the name of the trial that every claim is made against
@@ -32,6 +33,15 @@ class Entered:
         if self.final is not None:
             return self.final
         return next((m.value for m in reversed(self.measured) if m.value is not None), None)
+
+    def goal(self, length: int) -> int:
+        """Where its training ends: the length, or the end of a cooldown."""
+        return self.trial.recipe.end if self.trial.recipe.cooldown else length
+
+    def shorten(self, cooldown: Cooldown) -> None:
+        """From here on its recipe ends in this cooldown."""
+        recipe = replace(self.trial.recipe, cooldown=cooldown)
+        self.trial, self.candidate = replace(self.trial, recipe=recipe), replace(self.candidate, recipe=recipe)
 
     def at(self, step: int) -> Measurement | None:
         """The measurement of the goal `step`, or of the first epoch after it."""

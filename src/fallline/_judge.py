@@ -79,6 +79,8 @@ class Judge:
     def _scores(self, predicted: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Values, expected counts or probabilities: what a named metric reads. Float64, so that ties and sums are what they look like."""
         predicted = predicted.double()
+        if self.task in ("regression", "count", "binary", "multilabel") and predicted.numel() == targets.numel():
+            predicted = predicted.reshape(targets.shape)  # (N, 1) against (N,), which a loss of the user's own may take: never N x N
         if self.task in ("regression", "count"):
             return predicted, targets.double()
         if self.task in ("binary", "multilabel"):
@@ -101,7 +103,7 @@ class Judge:
     def units(self, targets: Tensor, units: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
         """Ids of the independent unit of each row that the metric reads: an example, or the group it belongs to."""
         ids = np.arange(len(targets)) if units is None else units
-        if targets.ndim > 1 and self.task == "sequence" and isinstance(self.metric, Metric):
+        if self.task in ("multiclass", "sequence") and isinstance(self.metric, Metric):  # what `_scores` did to the rows
             ids = np.repeat(ids, targets[0].numel())
             if self.ignore_index is not None:
                 ids = ids[(targets.reshape(-1) != self.ignore_index).numpy()]

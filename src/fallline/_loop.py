@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from fallline._batches import STEP, Batches, reseeder, stream, tree_map
-from fallline._bench import Diverged, Look, Workbench, materialise
+from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
 from fallline._errors import RefusedError
 from fallline._parts import build_loss, build_optimizer, build_scheduler, lr_curve
 from fallline._recipe import Recipe
@@ -103,7 +103,8 @@ class LoopTraining:
             self.look()
 
     def _heard(self, output: Tensor, target: Tensor) -> Tensor:
-        loss = self.loss(output, target)
+        as_given = self.recipe.loss.own or self.bench.judge.task in ("multiclass", "sequence")
+        loss = self.loss(output, target if as_given else target.to(output.dtype))  # as in `_step`
         self.last_loss = float(loss.detach().mean())
         if not math.isfinite(self.last_loss):
             raise Diverged(f"the loss became {self.last_loss} by step {self.step}")
@@ -111,7 +112,7 @@ class LoopTraining:
 
     def _step_scheduler(self) -> None:
         if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(self.measure())
+            step_plateau(self.scheduler, self.measure(), self.bench.judge.sign)
         elif self.scheduler is not None:
             self.scheduler.step()
 

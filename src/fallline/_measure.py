@@ -16,10 +16,10 @@ from fallline._errors import FalllineError, RefusedError, UsageError
 from fallline._kinds import normalisation, parameter_kinds
 from fallline._problem import Problem, call
 from fallline._profile import Profile
+from fallline._targets import label_noise, target_facts
 
 PROBE_ROWS = 256  # enough to see the kind of outputs, small enough for any model's first forward pass
 TARGET_ROWS = 200_000  # targets read for the facts about them: a second at most for tensors
-NEIGHBOURS_FROM = 2_000  # rows of the nearest-neighbour estimate of label noise: 4 million distances, some 50 ms
 TIMED_STEPS = 8  # the median of 8 steps after 2 of warm-up
 
 
@@ -32,6 +32,9 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
     model = problem.new_model(seed).to(device)
     if not any(True for _ in model.parameters()):
         raise RefusedError("the model has no parameters, so there is nothing to train; check that layers are assigned to self")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise RefusedError("the model has no trainable parameters: all of them are frozen; check requires_grad")
+    _refuse_gaps(data)
     _inputs, outputs, target = _probe(model, problem, data, device)
     targets = data.targets("train", TARGET_ROWS)
     task = problem.task or infer_task(outputs, targets)
@@ -39,9 +42,6 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
     facts = _fit(task, outputs, target, targets, problem)
     step_s, flops, memory = _cost(model, problem, data, device)
     eval_s = _eval_time(model, data, device)
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    if not trainable:
-        raise RefusedError("the model has no trainable parameters; check requires_grad")
     updates = max(data.train.size // data.batch_size, 1)
     return Profile(
         task=task,
@@ -55,13 +55,13 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
         output_shape=tuple(outputs.shape[1:]),
         target_shape=tuple(target.shape[1:]),
         target_scaled=problem.origin.scale is not None,
-        label_noise=_label_noise(data, task),
+        label_noise=label_noise(data, task),
         step_s=step_s,
         eval_s=eval_s,
         flops_per_step=flops,
         memory=memory,
         **facts,
-        **_target_facts(targets, task, problem),
+        **target_facts(targets, task, problem),
         **_parameter_facts(model),
     )
 
@@ -92,6 +92,16 @@ def output_kind(outputs: Tensor, task: str) -> str:
     if task in ("binary", "multilabel") and bool(((values >= 0) & (values <= 1)).all()):
         return "probability"  # an untrained linear head gives both signs on a few hundred examples
     return "real"
+
+
+def _refuse_gaps(data: Data) -> None:
+    """Refuse NaN and inf anywhere in tensors that are at hand; what a Dataset gives is seen on its first examples only."""
+    for split in ("train", "valid", "audit"):
+        source = getattr(data, split)
+        for leaf in leaves(source.tree) if isinstance(source, TensorSource) else ():
+            if leaf.is_floating_point() and not bool(torch.isfinite(leaf).all()):
+                rows = int((~torch.isfinite(leaf)).reshape(len(leaf), -1).any(dim=1).sum())
+                raise RefusedError(f"{split} holds NaN or inf in {rows} of {len(leaf)} examples; fill such values or drop the examples")
 
 
 def _probe(model: nn.Module, problem: Problem, data: Data, device: torch.device) -> tuple[Any, Tensor, Tensor]:
@@ -138,9 +148,8 @@ def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: P
             raise RefusedError(f"the targets of a {task} task are whole numbers (class indices), got {targets.dtype}; use target.long()")
         if outputs.ndim < 2 or outputs.shape[2:] != target.shape[1:]:
             example = "(N, classes) against (N,)" if task == "multiclass" else "(N, classes, T) against (N, T)"
-            raise RefusedError(
-                f"{task} needs outputs and targets shaped {example}, got (N, {got}) against (N, {wanted})".replace(", ()", "")
-            )
+            shapes = f"{('N', *got)} against {('N', *wanted)}".replace("'", "")
+            raise RefusedError(f"{task} needs outputs and targets shaped {example}, got {shapes}")
         kept = targets[targets != problem.ignore_index] if problem.ignore_index is not None else targets
         if kept.numel() and int(kept.min()) < 0:
             raise RefusedError(
@@ -154,52 +163,26 @@ def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: P
         return {"width": 1.0, "classes": classes}
     width = outputs[0].numel() / max(target[0].numel(), 1)
     trailing_one = got != wanted and width == 1
-    own_loss = problem.loss is not None
+    own_loss = problem.loss is not None and not _is_stock(problem.loss)
     if trailing_one and not own_loss:
         fix = "target.unsqueeze(1)" if len(got) > len(wanted) else "output.squeeze(1)"
         raise RefusedError(
             f"outputs have shape {('N', *got)} and targets {('N', *wanted)}; torch would broadcast them to N x N and train wrongly. "
             f"Make them equal, for instance with {fix}".replace("'", "").replace("(N,)", "(N)")
         )
+    classes = width > 1 and targets.is_floating_point() and not wanted and bool((targets == targets.round()).all())
+    if classes and problem.task is None and int(targets.max()) < outputs[0].numel():
+        advice = "target.long() makes them classes; if they are values, say task='regression'"
+        raise RefusedError(f"the model has {width:g} outputs, and all targets are whole numbers in {targets.dtype}: {advice}")
     if width not in (1.0, 2.0) and not own_loss:
-        raise RefusedError(f"outputs have shape (N, {got}) and targets (N, {wanted}); a {task} task needs one output per target")
+        shapes = f"outputs have shape {('N', *got)} and targets {('N', *wanted)}".replace("'", "").replace("(N,)", "(N)")
+        raise RefusedError(f"{shapes}; a {task} task needs one output per target")
     return {"width": width, "classes": 2 if task == "binary" else 0}
 
 
-def _target_facts(targets: Tensor, task: str, problem: Problem) -> dict[str, Any]:
-    if task in ("multiclass", "sequence"):
-        flat = targets.reshape(-1)
-        kept = flat[flat != problem.ignore_index] if problem.ignore_index is not None else flat
-        counts = tuple(int(count) for count in torch.bincount(kept[kept >= 0]))
-        if sum(count > 0 for count in counts) < 2:
-            raise RefusedError("all training targets are of one class, so there is nothing to tell apart; check the target")
-        return {"class_counts": counts, "integers": True}
-    values = targets.double()
-    if task == "multilabel":
-        return {"class_counts": tuple(int(count) for count in values.sum(dim=0).reshape(-1)), "integers": True}
-    flat = values.reshape(-1)
-    if task == "binary":
-        positives = int((flat > 0.5).sum())
-        if positives in (0, len(flat)):
-            raise RefusedError("all training targets are of one class, so there is nothing to tell apart; check the target")
-        return {"class_counts": (len(flat) - positives, positives), "integers": True}
-    if float(flat.std()) == 0.0:
-        raise RefusedError(f"the target is constant ({float(flat[0]):g}), so there is nothing to learn; check the target")
-    median = flat.median()
-    mad = float(1.4826 * (flat - median).abs().median())  # 1.4826: equals the standard deviation for a normal target
-    spread, mean = float(flat.std()), float(flat.mean())
-    standard = (flat - mean) / spread
-    scale = mad if mad > 0 else spread  # more than half of the targets are equal
-    return {
-        "target_mad": scale,
-        "target_skew": float(standard.pow(3).mean()),
-        "excess_kurtosis": float(standard.pow(4).mean() - 3),
-        "outlier_share": float(((flat - median).abs() > 5 * scale).double().mean()),
-        "zero_share": float((flat == 0).double().mean()),
-        "negative_share": float((flat < 0).double().mean()),
-        "integers": bool((flat == flat.round()).all()),
-        "dispersion": spread**2 / mean if mean > 0 else 1.0,
-    }
+def _is_stock(loss: Any) -> bool:
+    """Whether a loss is torch's own, which says nothing of shapes that differ on purpose."""
+    return isinstance(loss, nn.modules.loss._Loss) or getattr(loss, "__module__", "") == "torch.nn.functional"
 
 
 def _parameter_facts(model: nn.Module) -> dict[str, Any]:
@@ -272,28 +255,3 @@ def _eval_time(model: nn.Module, data: Data, device: torch.device) -> float:
             if time.perf_counter() - began > 0.2:  # enough to extrapolate from
                 break
     return (time.perf_counter() - began) * data.valid.size / max(seen, 1)
-
-
-def _label_noise(data: Data, task: str) -> float | None:
-    """What the nearest neighbour does not explain: an upper bound on label noise; None where inputs are no plain tensors.
-
-    Classes: the share of examples whose nearest neighbour has another label. Values: half the mean squared difference to the
-    neighbour's target over the variance (the first-neighbour noise estimate of Devroye et al., 2013, arXiv:1307.0447, is of this kind).
-    """
-    if not isinstance(data.train, TensorSource) or task in ("sequence", "multilabel"):
-        return None
-    rows = torch.arange(data.train.size)[:: max(data.train.size // NEIGHBOURS_FROM, 1)][:NEIGHBOURS_FROM]
-    inputs, target = data.unpack(data.train.take(rows, 0))
-    columns = [leaf.reshape(len(rows), -1).float() for leaf in leaves(inputs)]
-    if not columns or target[0].numel() != 1:
-        return None
-    features = torch.cat(columns, dim=1)
-    features = (features - features.mean(0)) / features.std(0).clamp_min(1e-6)
-    distance = torch.cdist(features, features)
-    distance.fill_diagonal_(float("inf"))
-    neighbour = target.reshape(-1)[distance.argmin(dim=1)]
-    mine = target.reshape(-1)
-    if task in ("binary", "multiclass"):
-        return float((neighbour != mine).double().mean())
-    unexplained = 0.5 * float((neighbour.double() - mine.double()).pow(2).mean())
-    return min(unexplained / max(float(mine.double().var()), 1e-12), 1.0)

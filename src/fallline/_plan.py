@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -175,6 +176,11 @@ def look_rows_for(length: int, batch_size: int, valid_rows: int) -> int:
 def resamples_for(audit_rows: int) -> int:
     """Between 200 and 1,000 resamples, fewer where each is dear."""
     return int(min(max(2e7 / max(audit_rows, 1), 200), 1000))
+
+
+def cores() -> int:
+    """The cores this process may run on; a container or `taskset` may leave it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads_for(profile: Profile, available: int) -> int:

@@ -137,7 +137,9 @@ def candidates(
     parts = [Part(OWN)] if own_loss else [constraints.loss_part(loss_part(name, profile, problem)) for name in losses]
     if not parts:
         raise UsageError(f"no loss can be a candidate: {'; '.join(f'{name} {why}' for name, why in why_not(profile).items())}")
-    ordered = [row for row in _rows(profile) if not _cannot(row, profile)]
+    ordered = [row for row in _rows(profile) if not _cannot(row, profile) and not (problem.loop is not None and "average" in row)]
+    if problem.loop is not None:  # it clips as it likes and knows no average: a recipe says only what was done
+        ordered = [{key: value for key, value in row.items() if key != "clip"} for row in ordered]
     entered: list[Candidate] = []
     for row in ordered:
         made = _recipe(row, parts[0], profile, frame)
@@ -153,9 +155,12 @@ def candidates(
 
 
 def stock_loss(loss: Any) -> str | None:
-    """The entry that a user's loss object is an instance of; None for a loss of their own."""
+    """The entry that a user's loss object is an instance of, or that is its function in torch.nn.functional; None for a loss of their own."""
     name = f"torch.nn.{type(loss).__name__}"
-    return next((entry.name for entry in catalogue.all_losses().values() if entry.stock == name), None)
+    if getattr(loss, "__module__", "") == "torch.nn.functional":
+        words = loss.__name__.replace("binary_cross_entropy", "bce").removesuffix("_loss").replace("_", "")  # mse_loss is MSELoss
+        name = next((entry.stock for entry in catalogue.all_losses().values() if entry.stock.lower() == f"torch.nn.{words}loss"), "")
+    return next((entry.name for entry in catalogue.all_losses().values() if name and entry.stock == name), None)
 
 
 def lr_child(parent: Candidate, at: int) -> Candidate:

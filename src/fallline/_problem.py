@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fallline._batches import INIT, leaves, stream
-from fallline._errors import RefusedError, UsageError, nearest
+from fallline._errors import FalllineError, RefusedError, UsageError, nearest
 from fallline.metrics import TASKS, Metric, OwnMetric, resolve
 
 PRECISIONS = ("32", "64", "bf16", "16")
@@ -105,6 +106,10 @@ class Problem:
             value = getattr(self, name)
             if value is not None and not callable(value):
                 raise UsageError(f"{name} must be callable, got {type(value).__name__}")
+            if isinstance(value, type) and issubclass(value, nn.Module):
+                raise UsageError(f"{name} must be an object, got the class {value.__name__}; write {name}={value.__name__}()")
+        if self.loop is not None and not _takes(self.loop, 5):
+            raise UsageError("loop must take (model, loss, optimizer, scheduler, loader) and train one epoch")
         if self.train is None:
             raise UsageError("train is missing; give (inputs, target) tensors, a Dataset or a DataLoader")
         _check_model(self.model)
@@ -122,6 +127,8 @@ class Problem:
             model = copy.deepcopy(self.model) if isinstance(self.model, nn.Module) else _made(self.model)
         if self.precision == "64":
             model = model.double()
+        if not model.training:  # left in eval mode as a whole, as pretrained models come; otherwise each part keeps its mode (frozen norms)
+            model.train()
         return model
 
     def own_parts(self) -> tuple[str, ...]:
@@ -144,10 +151,16 @@ def pair(batch: Any) -> tuple[Any, Tensor]:
     """The default `unpack`: a batch that is a pair of inputs and target."""
     if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
         return batch[0], batch[1]
-    shape = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, tuple | list | Mapping) else type(batch).__name__
     raise UsageError(
-        f"a batch must be (inputs, target), got a {shape}; give Problem(unpack=...) that turns your batch into (inputs, target)"
+        f"a batch must be (inputs, target), got {told(batch)}; give Problem(unpack=...) that turns your batch into (inputs, target)"
     )
+
+
+def told(batch: Any) -> str:
+    """What a batch is, for messages: "a list of 3", "a dict of x, y", "a Tensor"."""
+    if isinstance(batch, Mapping):
+        return f"a {type(batch).__name__} of {', '.join(map(str, batch))}"
+    return f"a {type(batch).__name__} of {len(batch)}" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
 
 
 def imported(path: str) -> Any:
@@ -174,7 +187,16 @@ def _made(factory: Any) -> nn.Module:
         factory = imported(factory)
     if isinstance(factory, nn.Module):
         return copy.deepcopy(factory)
-    model = factory(**keywords)
+    try:
+        model = factory(**keywords)
+    except FalllineError:
+        raise
+    except Exception as error:  # whatever the user's function raises
+        called = (
+            f"{getattr(factory, '__name__', type(factory).__name__)}({', '.join(f'{key}={value!r}' for key, value in keywords.items())})"
+        )
+        hint = "" if keywords else "; give a function without arguments, such as lambda: MyModel(10), or a module"
+        raise RefusedError(f"making the model, {called} raised {type(error).__name__}: {error}{hint}") from error
     if not isinstance(model, nn.Module):
         raise RefusedError(f"model must be a torch Module or a function that returns one, the function returned {type(model).__name__}")
     return model
@@ -208,6 +230,17 @@ def _check_own_parts(problem: Problem) -> None:
     clip = problem.clip
     if clip is not None and not callable(clip) and (isinstance(clip, bool) or not isinstance(clip, int | float) or not clip > 0):
         raise UsageError(f"clip must be a positive global norm or a function parameters -> None, got {clip!r}")
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function can be called with so many arguments; one that shows no signature can."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

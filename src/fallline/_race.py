@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fallline import catalogue
 from fallline._bench import Workbench
 from fallline._budget import Clock, DeadlineReached
-from fallline._cutoff import cool_down
+from fallline._cutoff import affordable, cool_down
 from fallline._entered import BASELINE, Entered, shown
 from fallline._judge import link_of
 from fallline._plan import Plan
@@ -47,6 +47,7 @@ class Race:
         self.seconds = 0.0  # in `run`: what the lanes were there for
         self._done = {(e["trial"], e["goal"]): e for e in past if e["event"] == "rung"}
         self.cooled = {e["trial"]: Cooldown(e["from_step"], e["steps"]) for e in past if e["event"] == "cooldown"}
+        self.endgame = next((e for e in past if e["event"] == "endgame"), None)
         self._outputs: dict[tuple[str, str], Outputs] = {}
         self.sign = bench.judge.sign
 
@@ -74,10 +75,11 @@ class Race:
         if shape.middle_keep:
             going = self._middle(going, first)
             going = self._cut_down(going, shape.finish)
+        going = affordable(self, going)
         if shape.baseline_finishes:
-            self.advance([baseline], plan.length, "the baseline, to the end")
-        going = self._affordable(going)
-        self.advance(going, plan.length, "finalists, to the end")
+            self.advance([baseline], baseline.goal(plan.length), "the baseline, to the end")
+        for entry in going:
+            self.advance([entry], entry.goal(plan.length), "a finalist, to the end")
         for number in range(shape.rounds):
             self._round(number)
         if shape.seeds > 1:
@@ -261,20 +263,6 @@ class Race:
         """Measured seconds a step of one trial, looks included."""
         steps = sum(m.steps for m in entry.measured)
         return sum(m.train_s + m.eval_s for m in entry.measured) / steps if steps else 0.0
-
-    def _affordable(self, going: list[Entered]) -> list[Entered]:
-        """Finalists that can be finished in the time left, at their measured speed; at least one is always tried."""
-        left = self.clock.left_s
-        kept: list[Entered] = []
-        for entry in going:
-            left -= (self.plan.length - entry.step) * self.seconds_a_step(entry)
-            if kept and left < 0:
-                entry.status, entry.reason = "paused", "not finished: the budget leaves no time for another finalist"
-                self.folder.journal.write("cut", trial=entry.trial.name, reason=entry.reason)
-                self.cut = True
-            else:
-                kept.append(entry)
-        return kept
 
 
 def _fault(measurement: Measurement) -> str:

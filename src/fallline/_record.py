@@ -1,12 +1,13 @@
 """Record: what a run's folder says of its problem, so that exporters and reports need nothing but the folder.
 
-`problem.json` says where the problem came from and how it is trained (`setup`), `splits.json` which rows were split off, `problem.py` is the
-user's file as it was.
+`problem.json` says where the problem came from and how it is trained (`setup`), `splits.json` which rows were split off, `problem.py` is
+the user's file as it was.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -17,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from fallline._batches import DatasetSource, Source, TensorSource, leaves
 from fallline._data import Data
 from fallline._journal import write_text
+from fallline._parts import build_optimizer, build_scheduler
 from fallline._problem import Problem, imported
 from fallline.metrics import Metric, OwnMetric
 
@@ -40,7 +43,7 @@ def record(run: Run, setting: Setting, plan: Plan, facts: Mapping[str, Any]) -> 
     """Write plan, problem, preparation and splits into the run's folder."""
     problem, data = setting.problem, setting.data
     run.write_json("plan.json", plan.to_dict())
-    setup = setup_of(problem, data, setting.judge.metric, setting.device, plan.threads)
+    setup = setup_of(problem, data, setting.judge.metric, setting.device, plan)
     run.write_json("problem.json", {"facts": facts, "origin": origin_of(problem), "profile": asdict(setting.profile), "setup": setup})
     if problem.origin.preparation is not None:
         run.write_json("preparation.json", problem.origin.preparation)
@@ -56,14 +59,14 @@ def origin_of(problem: Problem) -> dict[str, Any]:
     return {"kind": origin.kind, "source": source, "options": dict(origin.options), "scale": origin.scale, "labels": list(origin.labels)}
 
 
-def setup_of(problem: Problem, data: Data, metric: Metric | OwnMetric, device: torch.device, threads: int) -> dict[str, Any]:
+def setup_of(problem: Problem, data: Data, metric: Metric | OwnMetric, device: torch.device, plan: Plan) -> dict[str, Any]:
     """How the problem is trained, as far as no recipe chooses it, as plain JSON: batches, kinds of parts, order of rows."""
     batches = data.batches(0, torch.device("cpu"))
     inputs, target = next(iter(data.sweep("train", torch.device("cpu"), torch.arange(1))))
     sampler = data.order.get("sampler")
     return {
         "device": str(device),
-        "threads": threads,
+        "threads": plan.threads,
         "precision": problem.precision,
         "accumulate": problem.accumulate,
         "batch_size": batches.order.batch_size,
@@ -78,7 +81,7 @@ def setup_of(problem: Problem, data: Data, metric: Metric | OwnMetric, device: t
         "target_dims": target.ndim,
         "ignore_index": problem.ignore_index,
         "model": _model(problem),
-        "own": _own(problem),
+        "own": _own(problem, plan),
         "metric": "named" if isinstance(metric, Metric) else "stateful" if hasattr(problem.metric, "compute") else "callable",
     }
 
@@ -162,18 +165,19 @@ def _model(problem: Problem) -> dict[str, Any]:
     return facts
 
 
-def _own(problem: Problem) -> dict[str, Any]:
+def _own(problem: Problem, plan: Plan) -> dict[str, Any]:
     """The parts of the user's own set-up, by what they are."""
-    number = isinstance(problem.clip, int | float)
-    kinds = {
+    scheduler: Any = None
+    if problem.scheduler is not None:
+        # One that fails here fails in the race too, where that is a measurement with a reason.
+        with contextlib.suppress(Exception):
+            scheduler = build_scheduler(plan.baseline, build_optimizer(plan.baseline, problem.new_model(0), problem), problem)
+    kinds: dict[str, Any] = {
         "loss": "function" if problem.loss is not None else None,
-        "optimizer": "object"
-        if isinstance(problem.optimizer, torch.optim.Optimizer)
-        else "function"
-        if problem.optimizer is not None
-        else None,
-        "scheduler": "object" if hasattr(problem.scheduler, "optimizer") else "function" if problem.scheduler is not None else None,
-        "clip": float(problem.clip) if number else "function" if problem.clip is not None else None,
+        "optimizer": "object" if isinstance(problem.optimizer, torch.optim.Optimizer) else "function" if problem.optimizer else None,
+        "scheduler": "object" if hasattr(problem.scheduler, "optimizer") else "function" if problem.scheduler else None,
+        "scheduler_reads": isinstance(scheduler, ReduceLROnPlateau) or None,
+        "clip": float(problem.clip) if isinstance(problem.clip, int | float) else "function" if problem.clip is not None else None,
         "loop": "function" if problem.loop is not None else None,
     }
     return {**{name: kind for name, kind in kinds.items() if kind is not None}, "scheduler_step": problem.scheduler_step}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,7 @@ from fallline._data import Data, default_epochs, open_data
 from fallline._errors import UsageError
 from fallline._judge import Judge, judge_of
 from fallline._measure import measure
-from fallline._plan import Plan, threads_for
+from fallline._plan import Plan, cores, threads_for
 from fallline._problem import Problem
 from fallline._profile import Profile
 
@@ -31,10 +30,15 @@ class Setting:
     notes: tuple[str, ...]
 
     def bench(self, plan: Plan) -> Workbench:
+        """The workbench of a plan."""
+        return self.bench_of(plan.look_rows, plan.seed)
+
+    def bench_of(self, look_rows: int, seed: int) -> Workbench:
+        """A workbench whose looks read `look_rows` examples of valid, drawn by the seed; 0: all."""
         rows = None
-        if plan.look_rows < self.data.valid.size:
-            generator = torch.Generator().manual_seed(plan.seed)
-            rows = torch.randperm(self.data.valid.size, generator=generator)[: plan.look_rows].sort().values
+        if 0 < look_rows < self.data.valid.size:
+            generator = torch.Generator().manual_seed(seed)
+            rows = torch.randperm(self.data.valid.size, generator=generator)[:look_rows].sort().values
         return Workbench(problem=self.problem, data=self.data, judge=self.judge, device=self.device, look_rows=rows)
 
     @property
@@ -60,9 +64,9 @@ def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Se
     data = open_data(problem, seed)
     with threads(1):
         profile = measure(problem, data, where, seed=seed)
-    cores = os.cpu_count() or 1
-    if threads_for(profile, cores) > 1:
-        with threads(cores):
+    wanted = threads_for(profile, cores())
+    if wanted > 1:
+        with threads(wanted):
             profile = replace(profile, step_s=measure(problem, data, where, seed=seed).step_s)
     epochs = problem.epochs or default_epochs(data.train.size, data.batch_size, profile.model_kind)
     profile = replace(profile, passes=float(epochs))

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from fallline import catalogue
 from fallline._average import Average
 from fallline._batches import STEP, reseeder, stream
-from fallline._bench import Diverged, Look, Workbench, materialise
+from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
 from fallline._errors import RefusedError
 from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, lr_curve
 from fallline._problem import call
@@ -161,7 +161,7 @@ class Training:
 
     def _step_own_scheduler(self) -> None:
         if isinstance(self.own_scheduler, ReduceLROnPlateau):
-            self.own_scheduler.step(self.measure())
+            step_plateau(self.own_scheduler, self.measure(), self.bench.judge.sign)
         elif self.own_scheduler is not None:
             self.own_scheduler.step()
 

@@ -43,7 +43,7 @@ def train(problem: Problem, recipe: Recipe, *, device: str | None = None) -> Tra
     plan = make_plan(setting, price=1, seed=recipe.seed, constraints=Constraints())
     if not recipe.steps:
         recipe = replace(recipe, steps=plan.length)
-    bench = setting.bench(replace(plan, look_rows=recipe.look_rows or setting.data.valid.size))
+    bench = setting.bench_of(recipe.look_rows, recipe.seed)
     with threads(plan.threads):
         training: Training | LoopTraining
         training = start(bench, recipe) if problem.loop is None else LoopTraining.start(bench, recipe)

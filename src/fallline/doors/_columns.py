@@ -27,6 +27,8 @@ FORMS = (
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%dT%H:%M",
     "%Y-%m-%dT%H:%M:%S%.fZ",
+    "%Y-%m-%d %H:%M:%S%.f%:z",
+    "%Y-%m-%dT%H:%M:%S%.f%:z",
     "%Y/%m/%d",
     "%Y/%m/%d %H:%M:%S%.f",
     "%Y/%m/%d %H:%M",

@@ -56,9 +56,9 @@ def moments(column: pl.Series, form: str) -> pl.Series:
         column = column.str.strip_chars()
         if "%d" not in form:  # a month alone: its first day
             column, form = column + "-01", form + "-%d"
-        return column.str.to_datetime(form, strict=False)
+        column = column.str.to_datetime(form, strict=False)
     if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
-        column = column.dt.replace_time_zone(None)  # the hour on the wall is what habits follow
+        column = column.dt.replace_time_zone(None)  # the hour on the wall is what habits follow; offsets in text are read as UTC
     return column.cast(pl.Datetime("us"))
 
 

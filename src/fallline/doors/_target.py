@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 NO_AND_YES = (("false", "true"), ("no", "yes"))  # words that make a column a label of a multilabel target
-LARGEST = 1e15  # standardised, or raw for a count: the sum of a batch's squares of larger ones overflows float32
+LARGEST = 1e15  # standardised, or raw for a count: squares of larger ones, summed over a batch, overflow float32
 SHOWN = 6  # class names in a note: what fits into a line
 
 
@@ -52,21 +52,14 @@ class Target:
                 raise RefusedError(
                     f"target {name!r} has one value only in all {len(train):,} training rows; give more rows or another split"
                 )
+        self._refuse_wild(0.0, LARGEST**9)  # before anything is squared
         scale: list[Any] | None = None
         if self.task == "regression":
             location, spread = values.mean(axis=0), values.std(axis=0)
             if not (np.isfinite(location).all() and np.isfinite(spread).all() and (spread > 0).all()):
                 raise RefusedError(f"target {', '.join(self.names)}: its variance is out of the range of numbers; give it in another unit")
             scale = [float(location[0]), float(spread[0])] if len(self.names) == 1 else [location.tolist(), spread.tolist()]
-        location, spread = scale or (0.0, 1.0)
-        seen = np.abs((self.values[self.rows] - location) / spread)
-        if seen.max() > LARGEST:
-            place = int(np.argmax(seen.max(axis=1)))
-            value = self.values[self.rows][place].max()
-            raise RefusedError(
-                f"target {', '.join(self.names)} has values out of all proportion, such as {value:g}; their squares overflow. "
-                f"Correct or remove such rows, or give it in another unit"
-            )
+        self._refuse_wild(*(scale or (0.0, 1.0)))
         return {
             "names": list(self.names),
             "task": self.task,
@@ -75,6 +68,15 @@ class Target:
             "decimal": self.decimal,
             "scale": scale,
         }
+
+    def _refuse_wild(self, location: Any, spread: Any) -> None:
+        """Refuse values that no float32 loss could square."""
+        known = self.values[self.rows]
+        if (np.abs((known - location) / spread) > LARGEST).any():
+            raise RefusedError(
+                f"target {', '.join(self.names)} has values out of all proportion, such as {known.flat[np.abs(known).argmax()]:g}; "
+                f"correct or remove such rows, or give it in another unit"
+            )
 
     def start(self, train: NDArray[np.int64]) -> list[float]:
         """What the best constant model gives, one number an output: log-odds, log-shares, the logarithm of the mean count, or 0."""

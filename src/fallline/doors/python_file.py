@@ -35,22 +35,25 @@ def open_python_file(
     """The problem that the file's `problem()` returns; options given here take the place of what it says, and that is noted.
 
     The file's folder is put on `sys.path` and stays there, as when the file is run as a script: its model may import more later.
-    `seed` is for tables; a file that draws something seeds itself.
+    What the file draws at random without seeding itself, such as the initial weights of a module, follows from `seed`: `resume`, `train`
+    and an exported script must see the same.
 
     Raises:
         UsageError: the file has no `problem()` as it should be. RefusedError: it raised, with its traceback.
     """
-    from fallline._problem import Origin, Problem  # loads torch, which asking for doors must not
+    from fallline._batches import seeded  # loads torch, which asking for doors must not
+    from fallline._problem import Origin, Problem
 
     path = Path(path)
-    module = _run(path)
-    function = _function(path, module)
-    try:
-        made = function()
-    except FalllineError as error:
-        raise type(error)(f"{path}{_line(error, path)}: {error}") from error
-    except (Exception, SystemExit) as error:
-        raise RefusedError(_raised(f"{path}: {FUNCTION}() raised", error, path)) from error
+    with seeded(seed):
+        module = _run(path)
+        function = _function(path, module)
+        try:
+            made = function()
+        except FalllineError as error:
+            raise type(error)(f"{path}{_line(error, path)}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise RefusedError(_raised(f"{path}: {FUNCTION}() raised", error, path)) from error
     if not isinstance(made, Problem):
         came = "nothing: is its return missing?" if made is None else f"{_article(type(made).__name__)}"
         raise UsageError(f"{path}: {FUNCTION}() must return a fallline.Problem, it returned {came}")

@@ -42,7 +42,7 @@ def write_predict(page: Page, case: Case) -> None:
     """`predict(model, data, rows)`: outputs and targets of a part, as the run reads them."""
     sizes = case.setup["eval_batch"]
     page.setting("EVAL_BATCH", sizes["valid"], "examples a forward pass when nothing is learned")
-    given, own = case.from_given, case.setup["unpack"] == "own"
+    own, differ = case.setup["unpack"] == "own", sizes["audit"] != sizes["valid"]
     one = "data.take(part, number)" if case.datasets else "take(data, part)"
     if not case.on_cpu:
         one = f"to_device({one})"
@@ -54,12 +54,13 @@ def write_predict(page: Page, case: Case) -> None:
         body.append(f"inputs, target = {one}")
     back = "" if case.on_cpu else ".cpu()"
     body += [f"outputs.append({forward(case)}{back})", f"targets.append(target{back})"]
-    parts = "enumerate(rows.split(batch))" if case.datasets or own else "rows.split(batch)"
+    split = "rows.split(batch)" if differ else "rows.split(EVAL_BATCH)"
+    parts = f"enumerate({split})" if case.datasets or own else split
     loop = f"for {'number, part' if 'enumerate' in parts else 'part'} in {parts}:"
     every = case.setup["model"]["all_train"]
     lines = [
         "@torch.no_grad()",
-        f"def predict(model, data, rows=None, batch=EVAL_BATCH{', given=None' if given else ''}):",
+        f"def predict(model, data, rows=None{', batch=EVAL_BATCH' if differ else ''}{', given=None' if own else ''}):",
         '    """Outputs and targets of a part, or of some of its rows: dropout is off, and batch norm uses what it has gathered."""',
         *([] if every else ["    modes = [(module, module.training) for module in model.modules()]"]),
         "    model.eval()",

@@ -163,7 +163,8 @@ class Case:
         if trained is not None:
             return {split: trained[split] for split in ("valid", "audit") if split in trained}
         document = _json(self.folder / "verdict.json") or {}
-        known = {"audit": document.get("verdict", {}).get("metric")}
+        verdict = document.get("verdict", {})
+        known = {} if verdict.get("compared_at") is not None else {"audit": verdict.get("metric")}  # else it is that of an earlier step
         same = [row for row in document.get("candidates", ()) if row["recipe"] == document.get("recipe")]
         if same and same[0]["status"] == "finished":
             known["valid"] = same[0]["metric"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
-import pprint
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ from fallline._journal import write_text
 from fallline.doors import models
 from fallline.exporters._case import Case
 from fallline.exporters._inline import inlined, title_of
-from fallline.exporters._page import WIDTH, Literal, Page, in_lines
+from fallline.exporters._page import FITTED, Literal, Page, in_lines, literal
 from fallline.exporters._source import copied
 
 EMBEDDED_BYTES = 20_000  # a preparation up to this size stands in the script, a larger one in a file beside it
 PREPARE = "fallline.doors._prepare"
 PARTS = ("train", "valid", "audit")
-SEEDERS = ("torch.manual_seed", "np.random.seed", "random.seed")
+SEEDERS = ("torch.manual_seed", "np.random.seed", "random.seed")  # what a Python file is opened under
 DATA, MODEL = "Data", "Model"
 
 
@@ -32,11 +31,13 @@ def open_table(page: Page, case: Case, script: Path) -> None:
     page.setting("DATA", case.origin["source"])
     arguments = preparation.pop("model")["arguments"]
     prepare = importlib.import_module(PREPARE)
-    page.add(DATA, copied(prepare.read_frame, prepare.parts))
+    kinds = {spec["kind"] for spec in preparation["columns"]}
+    functions = copied(prepare.read_frame, prepare.parts, without=[f"{kind}_features" for kind in ("number", "date") if kind not in kinds])
+    page.add(DATA, functions)
     if len(json.dumps(preparation)) <= EMBEDDED_BYTES:
         split = preparation.pop("split")
-        page.add(DATA, f"# What was fitted on the training rows, and the part of every row of the file.\nSPLIT = {in_lines(split)}")
-        page.add(DATA, f"PREPARATION = {_literal({**preparation, 'split': Literal('SPLIT')})}")
+        page.add(FITTED, f"# The part of every row of the file, compressed.\nSPLIT = {in_lines(split)}")
+        page.add(FITTED, f"PREPARATION = {literal({**preparation, 'split': Literal('SPLIT')})}")
         page.main.append("tables = parts(read_frame(DATA, PREPARATION[\"reading\"]), PREPARATION)")
     else:
         beside = script.with_name(f"{script.stem}_preparation.json")
@@ -48,7 +49,7 @@ def open_table(page: Page, case: Case, script: Path) -> None:
     page.main.append('train, valid, audit = tables["train"], tables["valid"], tables["audit"]')
     page.main.append("")
     page.add(MODEL, copied(_model_class(model["name"])))
-    page.add(MODEL, f"MODEL = {_literal(arguments)}")
+    page.add(MODEL, f"MODEL = {literal(arguments)}")
     _initial_weights(page, case, f"{model['name']}(**MODEL)")
 
 
@@ -62,7 +63,7 @@ def open_own(page: Page, case: Case) -> None:
         page.settings += ["", "# What the file below draws at random follows from the seed.", *(f"{name}(SEED)" for name in SEEDERS)]
         page.main.append("given = problem()")
     else:
-        page.add("Your own part", _place(case))
+        page.add("What you fill in", _place(case))
         page.main.append("given = problem_parts()")
     _splits(page, case)
     for part in PARTS:
@@ -219,7 +220,3 @@ def _model_class(name: str) -> type:
         if hasattr(module, name):
             return getattr(module, name)  # type: ignore[no-any-return]
     raise RefusedError(f"the run's model {name} is in no file of {models.__name__}; export it with the version that made the run")
-
-
-def _literal(value: Any) -> str:
-    return pprint.pformat(value, width=WIDTH, compact=True, sort_dicts=False)

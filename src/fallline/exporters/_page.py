@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import ast
+import io
+import pprint
 import sys
 import textwrap
+import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fallline.exporters._source import Copied, bound_names, joined, plain, renamed
 
 WIDTH = 120  # of wrapped text; lines copied from elsewhere may be longer
-MAIN = "main"
+FITTED = "Numbers that were fitted"  # long and not for reading: it comes last
+ORDER = (
+    "Random numbers", "What you fill in", "Data", "Model", "Batches", "Loss", "Optimizer", "Learning rate", "Average of the weights", "Judging",
+    FITTED,
+)  # fmt: skip
 
 
 @dataclass
@@ -40,7 +47,7 @@ class Page:
 
     def setting(self, name: str, value: object, why: str = "") -> None:
         """A value that a reader may want to change, at the top."""
-        self.settings.append(f"{name} = {value!r}" + (f"  # {why}" if why else ""))
+        self.settings.append(f"{name} = {literal(value)}" + (f"  # {why}" if why else ""))
 
     def add(self, section: str, text: str | Copied) -> None:
         """Definitions below a heading; a text that stands there already is not repeated."""
@@ -56,9 +63,11 @@ class Page:
 
     def render(self) -> str:
         """The whole script."""
-        ours = joined_sections(self.sections.values())
+        ordered = sorted(self.sections.values(), key=lambda section: ORDER.index(section.title))
+        ours = joined_sections(section for section in ordered if section.texts and section.title != FITTED)
+        fitted = joined_sections(section for section in ordered if section.texts and section.title == FITTED)
         main = "\n".join(["def main():", *(f"    {line}" if line else "" for line in self.main)])
-        ending = f'if __name__ == "__main__":\n    {MAIN}()'
+        ending = (fitted + "\n\n\n" if fitted else "") + 'if __name__ == "__main__":\n    main()'
         settings = "\n".join(self.settings)
         imports = [statement for statement in dict.fromkeys(self.imports)]
         if self.theirs:
@@ -129,6 +138,9 @@ def sorted_imports(statements: Iterable[str]) -> str:
             block[statement] = []
         else:
             block.setdefault(" ".join(words[:3]), []).append(" ".join(words[3:]))
+    for block in blocks:
+        for names in block.values():
+            names.sort(key=lambda name: (not name.isupper(), not name[:1].isupper(), name.lower()))
     written = ["\n".join(start + (" " + ", ".join(names) if names else "") for start, names in block.items()) for block in blocks]
     return "\n\n".join(block for block in written if block)
 
@@ -140,7 +152,19 @@ def wrapped(text: str, indent: str = "") -> str:
 def in_lines(text: str, indent: str = "    ") -> str:
     """A long text without spaces as a Python literal in brackets, a piece a line."""
     pieces = [text[start : start + WIDTH - 10] for start in range(0, len(text), WIDTH - 10)] or [""]
-    return repr(text) if len(pieces) == 1 else "(\n" + "\n".join(f"{indent}{piece!r}" for piece in pieces) + "\n)"
+    return f'"{text}"' if len(pieces) == 1 else "(\n" + "\n".join(f'{indent}"{piece}"' for piece in pieces) + "\n)"
+
+
+def literal(value: object) -> str:
+    """A value as Python text, strings in double quotes."""
+    text = pprint.pformat(value, width=WIDTH, compact=True, sort_dicts=False)
+    tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    lines = text.splitlines()
+    for token in reversed(tokens):
+        if token.type == tokenize.STRING and token.string.startswith("'") and '"' not in token.string:
+            row, column = token.start[0] - 1, token.start[1]
+            lines[row] = lines[row][:column] + '"' + token.string[1:-1].replace("\\'", "'") + '"' + lines[row][token.end[1] :]
+    return "\n".join(lines)
 
 
 def _heading(title: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import io
+import re
 import tokenize
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,16 +24,20 @@ class Copied:
     """Definitions in the order in which they can stand, and the import statements they need."""
 
     imports: list[str] = field(default_factory=list)
-    definitions: dict[tuple[str, str], str] = field(default_factory=dict)  # (module, name) -> text
+    without: tuple[str, ...] = ()
+    definitions: dict[tuple[str, int], str] = field(default_factory=dict)  # (module, line) -> text
 
     @property
     def text(self) -> str:
         return joined(self.definitions.values())
 
 
-def copied(*objects: Callable[..., Any] | type, constants: Sequence[tuple[str, str]] = ()) -> Copied:
-    """The source of functions and classes and of everything of this package that they use; `constants` are (module, name)."""
-    found = Copied()
+def copied(*objects: Callable[..., Any] | type, constants: Sequence[tuple[str, str]] = (), without: Sequence[str] = ()) -> Copied:
+    """The source of functions and classes and of everything of this package that they use; `constants` are (module, name).
+
+    Functions named in `without` are taken out of the tables in which others look them up: the case at hand never asks for them.
+    """
+    found = Copied(without=tuple(without))
     for module, name in constants:
         _copy(import_module(module), name, found)
     for thing in objects:
@@ -41,9 +46,6 @@ def copied(*objects: Callable[..., Any] | type, constants: Sequence[tuple[str, s
 
 
 def _copy(module: ModuleType, name: str, found: Copied) -> None:
-    key = (module.__name__, name)
-    if key in found.definitions:
-        return
     text = inspect.getsource(module)
     statement = _binding(ast.parse(text), name)
     if statement is None:
@@ -51,8 +53,13 @@ def _copy(module: ModuleType, name: str, found: Copied) -> None:
     if isinstance(statement, ast.Import | ast.ImportFrom):
         _follow(module, statement, name, found)
         return
+    key = (module.__name__, statement.lineno)
+    if key in found.definitions:
+        return
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         body, imports = plain(source_of(getattr(module, name)))
+        for left_out in found.without:
+            body = re.sub(rf'(, )?"\w+": {left_out}\b', "", body)
         found.imports += imports
     else:
         body = ast.get_source_segment(text, statement) or ""

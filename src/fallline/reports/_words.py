@@ -33,11 +33,12 @@ def better(direction: str) -> str:
 def headline(doc: Mapping[str, Any]) -> list[str]:
     """The verdict, in two or three sentences that need no statistics."""
     verdict, problem = doc["verdict"], doc["problem"]
-    metric, kept = problem["metric"], doc["recipe"] == doc["baseline_recipe"]
+    metric, kept = problem["metric"], verdict["winner"] == BASELINE
     values = f"{metric} {number(verdict['metric'])} against {number(verdict['baseline'])} ({better(problem['direction'])})"
     seen = f"on {problem['audit']:,} audit examples that had no say in the choice"
     low, high = (number(bound) for bound in verdict["interval"])
-    span = f"Difference {number(verdict['difference'])}, {verdict['confidence']:.0%} interval {low} to {high}."
+    interval = "interval unknown" if None in verdict["interval"] else f"interval {low} to {high}"
+    span = f"Difference {number(verdict['difference'])}, {verdict['confidence']:.0%} {interval}."
     if kept and verdict.get("overruled"):
         return [
             f"The baseline is handed back: the best on valid is worse on audit: {values}, {seen}.",
@@ -121,9 +122,8 @@ def candidates(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def chosen(doc: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The row whose recipe was handed back; the baseline where it has the same recipe as a candidate."""
-    same = [row for row in rows if row["recipe"] == doc["recipe"]]
-    return next((row for row in same if row["name"] == BASELINE), same[0] if same else None)
+    """The row of the candidate whose recipe was handed back."""
+    return next((row for row in rows if row["name"] == doc["verdict"]["winner"]), None)
 
 
 def fate(doc: Mapping[str, Any], row: Mapping[str, Any]) -> str:

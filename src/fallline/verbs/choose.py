@@ -74,7 +74,7 @@ def choose(
             for note in setting.notes:
                 progress.say(note)
             constraints = Constraints.of(kept, raced)
-            planned = planned or make_plan(setting, budget_s=clock.budget_s, price=price, seed=seed, engine=engine, constraints=constraints)
+            planned = planned or make_plan(setting, clock=clock, price=price, seed=seed, engine=engine, constraints=constraints)
         else:
             verdict = choose_by_race(
                 problem, price=price, seed=seed, engine=engine, device=device, losses=raced, out=out, plan=planned,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,11 +19,9 @@ def export(
     ] = None,
 ) -> None:
     """Write the winner's training so that it runs without Fallline."""
-    from fallline._run import find
     from fallline.exporters import export as exported
 
-    written = exported(find(run), to, None if out is None else Path(out))
-    sys.stdout.write(f"{written}\n")
+    sys.stdout.write(f"{exported(run, to, out)}\n")
 
 
 ENTRY = Verb(name="export", run=export, place=50, example="fallline export runs/20260101-120000-houses --to script --out train_houses.py")

@@ -20,6 +20,8 @@ def resume(run: flags.RunName, output_format: flags.Format = flags.OutputFormat.
     clock = Clock()
     folder = find(run)
     if not finished(folder):
+        if not (folder / "plan.json").exists():
+            raise UsageError(f"{folder} is no race that could go on: one training, or a race that stopped before it began")
         came = origin(folder)
         if not came.get("source"):
             raise UsageError(

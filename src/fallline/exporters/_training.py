@@ -1,0 +1,269 @@
+"""Training: the lines of `main`: everything is made, the steps are run, the weights are kept, judged and saved."""
+
+from __future__ import annotations
+
+import textwrap
+
+from fallline.exporters._batching import forward, rows_call, seed_everything, size_of
+from fallline.exporters._case import Case
+from fallline.exporters._judging import evaluate
+from fallline.exporters._optimising import clip_code, loss_code, optimizer_lines, write_average, write_schedule
+from fallline.exporters._page import WIDTH, Literal, Page
+
+WEIGHTS = "model_from_script.pt"
+
+
+def write_training(page: Page, case: Case) -> None:
+    """Loss, optimizer, schedule and the loop, as lines of `main`."""
+    recipe, main = case.recipe, page.main
+    page.need("import torch", "import copy", "import math")
+    page.setting("STEPS", recipe.steps, "optimizer updates" + (", had there been time" if recipe.cooldown else ""))
+    if case.setup["model"]["lazy"]:
+        main += _lazy(case)
+    main.append(f"loss_function = {loss_code(page, case)}")
+    main += optimizer_lines(page, case)
+    write_schedule(page, case)
+    if case.loop:
+        _own_loop(page, case)
+    else:
+        _loop(page, case)
+    _ending(page, case)
+
+
+def _lazy(case: Case) -> list[str]:
+    """Layers that take their size from the first batch they see."""
+    source = "train.take(torch.arange(2), 0)" if case.datasets else "take(train, torch.arange(2))"
+    source = source if case.on_cpu else f"to_device({source})"
+    unpacked = f"given.unpack({source})" if case.setup["unpack"] == "own" else source
+    return [
+        "torch.manual_seed(stream(SEED, INIT))",
+        "with torch.no_grad():",
+        f"    inputs, target = {unpacked}",
+        f"    {forward(case)}  # layers that take their size from the first batch they see",
+    ]
+
+
+def _loop(page: Page, case: Case) -> None:
+    """The straight loop: one step after another, with a look at valid where the recipe has one."""
+    recipe, setup, main = case.recipe, case.setup, page.main
+    clip = clip_code(case)
+    if clip:
+        main.append('parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]')
+    if recipe.schedule.own:
+        main.append("scheduler = given.scheduler" + ("(optimizer)" if setup["own"]["scheduler"] == "function" else ""))
+    if recipe.optimizer.own and (case.lr_moves or case.reacts):
+        main.append('peaks = [group["lr"] for group in optimizer.param_groups]')
+    if setup["precision"] == "16":
+        main.append(f'scaler = torch.amp.GradScaler("{case.device.split(":")[0]}")')
+    if case.averages:
+        write_average(page, case)
+        main.append("average = copy.deepcopy(model).requires_grad_(False)")
+    _before_looks(page, case)
+    given = ", given" if "given." in rows_call(case) else ""
+    main += [f"endless = batches(train{given})", ""]
+    end = "COOLDOWN_AT + COOLDOWN_STEPS" if recipe.cooldown and case.lr_moves else "STEPS"
+    main.append(f"for step in range({end}):")
+    step = [*_lr(case), *_forward_and_backward(page, case), *_update(case, clip)]
+    if case.averages:
+        step.append("update_average(average, model, step)")
+    step += _own_scheduler(page, case)
+    if case.looks:
+        step.append("if step + 1 in LOOKS:")
+        step += [f"    {line}" for line in _look(case, "step + 1")]
+    main += [f"    {line}" for line in step]
+    main.append("")
+
+
+def _lr(case: Case) -> list[str]:
+    if not case.lr_moves and not case.reacts:
+        return []
+    factor = "reaction * lr_factor(step)" if case.reacts and case.lr_moves else "lr_factor(step)" if case.lr_moves else "reaction"
+    if case.recipe.optimizer.own:
+        return ["for group, peak in zip(optimizer.param_groups, peaks):", f'    group["lr"] = peak * {_bracketed(factor)}']
+    return ["for group in optimizer.param_groups:", f'    group["lr"] = LR * {_bracketed(factor)}']
+
+
+def _bracketed(factor: str) -> str:
+    return f"({factor})" if " " in factor else factor
+
+
+def _forward_and_backward(page: Page, case: Case) -> list[str]:
+    """Batches of one step, their seeds, outputs, loss and gradients."""
+    setup = case.setup
+    accumulates = setup["accumulate"] > 1
+    k = "k" if accumulates else "step"
+    batch = "next(endless)"
+    if not case.on_cpu:
+        batch = f"to_device({batch})"
+    if setup["unpack"] == "own":
+        seed_everything(page)
+        lines = [f"batch = {batch}", f"seed_everything(stream(SEED, STEP, {k}))", "inputs, target = given.unpack(batch)"]
+    else:
+        lines = [f"inputs, target = {batch}"]
+    lines.append(f"torch.manual_seed(stream(SEED, STEP, {k}))  # what the model draws depends on the seed and the step alone")
+    target = "target" if case.classes or case.recipe.loss.own else "target.to(output.dtype)"
+    ahead = [f"output = {forward(case)}", f"loss = loss_function(output, {target})"]
+    if setup["precision"] in ("bf16", "16"):
+        kind = "torch.bfloat16" if setup["precision"] == "bf16" else "torch.float16"
+        ahead = [f'with torch.autocast("{case.device.split(":")[0]}", {kind}):', *(f"    {line}" for line in ahead)]
+    lines += ahead
+    if accumulates:
+        lines.append("loss = loss / ACCUMULATE")
+    lines.append("scaler.scale(loss).backward()" if setup["precision"] == "16" else "loss.backward()")
+    if not accumulates:
+        return lines
+    page.setting("ACCUMULATE", setup["accumulate"], "batches a step")
+    return ["for k in range(step * ACCUMULATE, (step + 1) * ACCUMULATE):", *(f"    {line}" for line in lines)]
+
+
+def _update(case: Case, clip: str) -> list[str]:
+    scaled = case.setup["precision"] == "16"
+    lines = (["scaler.unscale_(optimizer)"] if scaled and clip else []) + ([clip] if clip else [])
+    lines += ["scaler.step(optimizer)", "scaler.update()"] if scaled else ["optimizer.step()"]
+    return [*lines, "optimizer.zero_grad(set_to_none=True)"]
+
+
+def _own_scheduler(page: Page, case: Case) -> list[str]:
+    """The user's scheduler, in its own unit."""
+    setup = case.setup
+    if not case.recipe.schedule.own:
+        return []
+    if setup["own"]["scheduler_step"] == "batch":
+        return ["scheduler.step()"]
+    page.setting("STEPS_PER_EPOCH", max(setup["batches_per_epoch"] // setup["accumulate"], 1))
+    model, rows = ("average" if case.averages else "model"), ("look_rows" if _some_rows(case) else "")
+    value = evaluate(case, model, "valid", rows) if setup["own"].get("scheduler_reads") else ""
+    return ["if (step + 1) % STEPS_PER_EPOCH == 0:", f"    scheduler.step({value})"]
+
+
+def _some_rows(case: Case) -> bool:
+    """Whether looks read only some of valid."""
+    return 0 < case.recipe.look_rows < int(case.profile["valid_rows"])
+
+
+def _before_looks(page: Page, case: Case) -> None:
+    """What looks at valid need beforehand."""
+    recipe, main = case.recipe, page.main
+    reads = case.looks or (recipe.schedule.own and bool(case.setup["own"].get("scheduler_reads")))
+    if reads and _some_rows(case):
+        page.setting("LOOK_ROWS", recipe.look_rows, "examples of valid that a look reads")
+        main.append(f"look_rows = torch.randperm({size_of(case, 'valid')}, generator=torch.Generator().manual_seed(SEED))[:LOOK_ROWS].sort().values")
+    if not case.looks:
+        return
+    if not case.loop:
+        steps = ", ".join(str(look) for look in recipe.looks())
+        listed = f"[{steps}]" if len(steps) < 100 else "[\n" + textwrap.fill(steps, WIDTH, initial_indent="    ", subsequent_indent="    ") + ",\n]"
+        page.setting("LOOKS", Literal(listed), "" if "\n" in listed else "steps after which valid is read")
+    if case.reacts:
+        main.append("history, reaction = [], 1.0")
+    if _keeps(case):
+        main.append(f"best = {'math.inf' if case.lower_is_better else '-math.inf'}")
+    if recipe.patience is not None:
+        page.setting("PATIENCE", recipe.patience, "looks without improvement after which training ends")
+        main.append("since_best = 0")
+
+
+def _keeps(case: Case) -> bool:
+    return case.recipe.keep == "best" or case.recipe.patience is not None
+
+
+def _look(case: Case, at: str) -> list[str]:
+    """One look at valid: the best weights are kept, the schedule reacts, and patience may end."""
+    recipe, model = case.recipe, "average" if case.averages else "model"
+    lines = [f"value = {evaluate(case, model, 'valid', 'look_rows' if _some_rows(case) else '')}"]
+    lines.append(f'print(f"step {{{at}:>6}}  {case.facts["metric"]} on valid {{value:.6g}}")')
+    if case.reacts:
+        lines.append(f"history.append({'value' if case.lower_is_better else '-value'})")
+        lines.append("reaction = react(history, SCHEDULE)")
+    if _keeps(case):
+        lines.append(f"if value {'<' if case.lower_is_better else '>'} best:")
+        kept = ["best = value"]
+        if recipe.keep == "best":
+            kept.append(f"best_weights = {{name: tensor.detach().clone() for name, tensor in {model}.state_dict().items()}}")
+        if recipe.patience is not None:
+            kept.append("since_best = 0")
+        lines += [f"    {line}" for line in kept]
+        if recipe.patience is not None:
+            lines += ["else:", "    since_best += 1", "    if since_best >= PATIENCE:", "        break"]
+    return lines
+
+
+def _own_loop(page: Page, case: Case) -> None:
+    """The user's own loop, epoch by epoch; steps are counted as the optimizer makes them."""
+    recipe, main = case.recipe, page.main
+    seed_everything(page)
+    page.add("Batches", _loader(case))
+    if case.lr_moves:
+        main.append('peaks = [group["lr"] for group in optimizer.param_groups]')
+    if recipe.schedule.own:
+        main.append("scheduler = given.scheduler" + ("(optimizer)" if case.setup["own"]["scheduler"] == "function" else ""))
+    else:
+        main.append("scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)  # your loop may step it: it changes nothing")
+    main += ["step = 0", "", "def count(*_):", "    nonlocal step", "    step += 1", "", "optimizer.register_step_post_hook(count)"]
+    if case.lr_moves:
+        main += [
+            "",
+            "def set_lr(*_):",
+            "    for group, peak in zip(optimizer.param_groups, peaks):",
+            f'        group["lr"] = peak * lr_factor(min(step, {_end(case)} - 1))',
+            "",
+            "optimizer.register_step_pre_hook(set_lr)",
+        ]
+    _before_looks(page, case)
+    page.need("import itertools")
+    main += ["", "for epoch in itertools.count():", f"    if step >= {_end(case)}:", "        break"]
+    body = ["model.train()"]
+    call = "given.loop(model, loss_function, optimizer, scheduler, Loader(train, epoch" + (", given" if "given." in rows_call(case) else "") + "))"
+    if recipe.schedule.own:
+        reads = case.setup["own"].get("scheduler_reads")
+        value = evaluate(case, "model", "valid", "look_rows" if _some_rows(case) else "") if reads else ""
+        body += ["before = scheduler.last_epoch", call, "if scheduler.last_epoch == before:  # the loop leaves it to its caller", f"    scheduler.step({value})"]
+    else:
+        body.append(call)
+    if case.looks:
+        body += _look(case, "step")
+    main += [*(f"    {line}" for line in body), ""]
+
+
+def _end(case: Case) -> str:
+    return "COOLDOWN_AT + COOLDOWN_STEPS" if case.recipe.cooldown and case.lr_moves else "STEPS"
+
+
+def _loader(case: Case) -> str:
+    given = ", given" if "given." in rows_call(case) else ""
+    take = "train.take(rows, stream(SEED, STEP, k))" if case.datasets else "take(train, rows)"
+    take = take if case.on_cpu else f"to_device({take})"
+    rows = rows_call(case).replace("train)", "train)")
+    return "\n".join([
+        "class Loader:",
+        '    """One epoch of batches for your own loop; batch k is read and used under its own seed."""',
+        "",
+        f"    def __init__(self, train, epoch{given}):",
+        f"        self.train, self.epoch, self.rows = train, epoch, {rows}",
+        "        self.batch_size = BATCH_SIZE",
+        f"        self.dataset = {'train.dataset' if case.reads_dataset('train') and case.splits is None else 'None'}",
+        "",
+        "    def __len__(self):",
+        "        return len(self.rows)",
+        "",
+        "    def __iter__(self):",
+        "        for k, rows in enumerate(self.rows, self.epoch * len(self.rows)):",
+        f"            batch = {take.replace('train', 'self.train')}",
+        "            seed_everything(stream(SEED, STEP, k))",
+        "            yield batch",
+    ])  # fmt: skip
+
+
+def _ending(page: Page, case: Case) -> None:
+    """The weights that are handed back, judged and saved."""
+    main = page.main
+    if case.averages:
+        main.append("model = average")
+    if case.recipe.keep == "best":
+        main.append("model.load_state_dict(best_weights)")
+    for part in ("valid", "audit"):
+        main.append(f'print(f"{case.facts["metric"]} on {part}: {{{evaluate(case, "model", part)}!r}}")')
+    main.append("torch.save(model.state_dict(), WEIGHTS)")
+    main.append('print(f"weights: {WEIGHTS}")')
+    page.need("from pathlib import Path")
+    page.setting("WEIGHTS", Literal(f'Path(__file__).with_name("{WEIGHTS}")'))
