@@ -168,3 +168,211 @@ def test_the_script_gives_the_weights_of_train(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check_same(opened(tmp_path / "work"), tmp_path / "run", monkeypatch, capsys, **RECIPES[name])
+
+
+SMALL = {"epochs": 2}
+
+TASKS: dict[str, tuple[str, dict[str, Any]]] = {}
+
+
+def file_with(body: str) -> str:
+    """A problem file whose `problem()` has this body; `x` is (400, 6) and `y` a number that depends on it."""
+    lines = "\n".join(f"    {line}" if line else "" for line in body.strip("\n").splitlines())
+    return HEAD + "\n\ndef problem():\n    x, y = drawn()\n" + lines + "\n"
+
+
+HEAD = """
+import random
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset, WeightedRandomSampler
+
+import fallline
+
+
+def drawn():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(400, 6, generator=generator)
+    return x, x[:, 0] * 2 + x[:, 1] ** 2 + torch.randn(400, generator=generator) * 0.3
+
+
+def net(outputs=1):
+    return nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, outputs))
+
+
+class Noisy(Dataset):
+    '''Examples that draw from every generator when they are read.'''
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, row):
+        noise = torch.randn(6) * 0.1 + float(np.random.normal()) * 0.1 + random.random() * 0.1
+        return self.x[row] + noise, self.y[row]
+"""
+
+FILES = {
+    "a module as it stands, with an optimizer and a scheduler of its own": """
+model = net()  # its weights are drawn without a seed of its own
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=0.01)
+scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+return fallline.Problem(model=model, train=(x, y.unsqueeze(1)), metric="mae", epochs=3, loss=nn.L1Loss(), optimizer=optimizer,
+    scheduler=scheduler, clip=0.5)
+""",
+    "factories, a plateau of its own, patience": """
+return fallline.Problem(model=net, train=(x, y.unsqueeze(1)), metric="mae", epochs=6, loss=lambda a, b: (a - b).abs().mean(), patience=1,
+    optimizer=lambda model: torch.optim.Adam(model.parameters(), lr=0.05), clip=lambda p: torch.nn.utils.clip_grad_value_(p, 0.1),
+    scheduler=lambda optimizer: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5))
+""",
+    "a scheduler stepped by batches": """
+return fallline.Problem(model=net, train=(x, y.unsqueeze(1)), metric="mae", epochs=2, scheduler_step="batch", shuffle=False,
+    optimizer=lambda model: torch.optim.Adam(model.parameters(), lr=0.05),
+    scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9))
+""",
+    "a Dataset that draws": """
+return fallline.Problem(model=net, train=Noisy(x, y.unsqueeze(1)), metric="mae", epochs=2, batch_size=32)
+""",
+    "three Datasets, a DataLoader with its own sampler and collate": """
+def collate(examples):
+    return torch.stack([a for a, _ in examples]) * 2, torch.stack([b for _, b in examples])
+y = y.unsqueeze(1)
+sampler = WeightedRandomSampler(x[:200, 0].exp(), 150)
+train = DataLoader(Noisy(x[:200], y[:200]), batch_size=20, sampler=sampler, collate_fn=collate)
+valid = DataLoader(Noisy(x[200:300], y[200:300]), batch_size=20, collate_fn=collate)
+return fallline.Problem(model=net, train=train, valid=valid, audit=TensorDataset(x[300:] * 2, y[300:]), metric="mae", epochs=3)
+""",
+    "a DataLoader that keeps its order and its last batch": """
+y = y.unsqueeze(1)
+train = DataLoader(TensorDataset(x[:210], y[:210]), batch_size=20)
+return fallline.Problem(model=net, train=train, valid=(x[210:300], y[210:300]), audit=(x[300:], y[300:]), metric="rmse", epochs=2)
+""",
+    "worker processes": """
+y = y.unsqueeze(1)
+train = DataLoader(Noisy(x[:200], y[:200]), batch_size=20, shuffle=True, num_workers=2)
+return fallline.Problem(model=net, train=train, valid=(x[200:300], y[200:300]), audit=(x[300:], y[300:]), metric="mae", epochs=1)
+""",
+    "inputs by name, and a batch unpacked with noise": """
+class Named(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = net()
+    def forward(self, left, right):
+        return self.body(torch.cat([left, right], dim=1))
+def unpack(batch):
+    left = batch["left"] + torch.randn_like(batch["left"]) * 0.1 + float(np.random.normal()) * 0.01
+    return {"left": left, "right": batch["right"]}, batch["y"]
+train = {"left": x[:, :2], "right": x[:, 2:], "y": y.unsqueeze(1)}
+return fallline.Problem(model=Named, train=train, unpack=unpack, metric="mae", epochs=2)
+""",
+    "several inputs in numpy, accumulated": """
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = net()
+    def forward(self, left, right):
+        return self.body(torch.cat([left, right], dim=1))
+return fallline.Problem(model=Two, train=((x[:, :2].double().numpy(), x[:, 2:].numpy()), y.double().numpy()[:, None]), metric="mae",
+    epochs=3, batch_size=20, accumulate=3)
+""",
+    "double precision and a metric of its own": """
+def median(output, target):
+    return (output - target).abs().median().item()
+return fallline.Problem(model=net, train=(x, y.unsqueeze(1)), metric=median, direction="min", precision="64", epochs=2)
+""",
+    "bfloat16 and a torchmetrics metric": """
+import torchmetrics
+return fallline.Problem(model=net, train=(x, y.unsqueeze(1)), metric=torchmetrics.MeanAbsoluteError(), precision="bf16", epochs=2)
+""",
+    "lazy layers": """
+def model():
+    return nn.Sequential(nn.LazyLinear(16), nn.ReLU(), nn.Dropout(0.1), nn.LazyLinear(1))
+return fallline.Problem(model=model, train=(x, y.unsqueeze(1)), metric="mae", epochs=2)
+""",
+    "a frozen layer and a batch norm that stays as it is": """
+model = net()
+model[0].weight.requires_grad_(False)
+model[1].eval()
+return fallline.Problem(model=model, train=(x, y.unsqueeze(1)), metric="mae", epochs=2)
+""",
+    "tied weights and an embedding": """
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.read = nn.Embedding(5, 8)
+        self.norm = nn.LayerNorm(8)
+        self.out = nn.Linear(8, 5, bias=False)
+        self.out.weight = self.read.weight
+    def forward(self, codes):
+        return self.out(self.norm(self.read(codes))).movedim(-1, 1)
+codes = (x.abs() * 2).long().clamp(max=4)
+target = codes.roll(1, dims=1)
+target[:, 0] = -1
+return fallline.Problem(model=Tied, train=(codes, target), task="sequence", ignore_index=-1, metric="accuracy", epochs=2)
+""",
+    "a model by its name": """
+return fallline.Problem(model=("torch.nn:Linear", {"in_features": 6, "out_features": 1}), train=(x, y.unsqueeze(1)), metric="r2", epochs=2)
+""",
+    "classes": """
+target = (y > 0).long() + (y > 2).long()
+return fallline.Problem(model=lambda: net(3), train=(x, target), valid=(x[:80], target[:80]), metric="macro_f1", epochs=3)
+""",
+    "classes as log-probabilities": """
+target = (y > 0).long() + (y > 2).long()
+return fallline.Problem(model=lambda: nn.Sequential(net(3), nn.LogSoftmax(dim=1)), train=(x, target), metric="log_loss", epochs=2)
+""",
+    "yes or no in whole numbers": """
+return fallline.Problem(model=lambda: nn.Sequential(net(), nn.Flatten(0)), train=(x, (y > 0).long()), metric="auroc", epochs=2)
+""",
+    "several labels as probabilities": """
+target = torch.stack([y > 0, y > 2], dim=1).float()
+return fallline.Problem(model=lambda: nn.Sequential(net(2), nn.Sigmoid()), train=(x, target), metric="average_precision", epochs=2)
+""",
+    "counts": """
+count = torch.poisson(y.clamp(-2, 2).exp(), generator=torch.Generator().manual_seed(2)).unsqueeze(1)
+return fallline.Problem(model=net, train=(x, count), task="count", epochs=2)
+""",
+    "mean and variance": """
+return fallline.Problem(model=lambda: net(2), train=(x, y.unsqueeze(1)), task="regression", metric="mae", epochs=2)
+""",
+    "a loop of its own": """
+def loop(model, loss, optimizer, scheduler, loader):
+    for inputs, target in loader:
+        share = float(np.random.beta(0.2, 0.2))
+        other = torch.randperm(len(inputs))
+        optimizer.zero_grad()
+        loss(model(share * inputs + (1 - share) * inputs[other]), share * target + (1 - share) * target[other]).backward()
+        optimizer.step()
+return fallline.Problem(model=net, train=(x, y.unsqueeze(1)), metric="mae", epochs=3, loop=loop, patience=1,
+    optimizer=lambda model: torch.optim.Adam(model.parameters(), lr=0.02),
+    scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5))
+""",
+    "a loop of its own over a Dataset": """
+def loop(model, loss, optimizer, scheduler, loader):
+    for inputs, target in loader:
+        optimizer.zero_grad()
+        loss(model(inputs), target).backward()
+        optimizer.step()
+        scheduler.step()
+return fallline.Problem(model=net, train=Noisy(x, y.unsqueeze(1)), metric="mae", epochs=2, loop=loop)
+""",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_script_repeats_the_set_up_of_a_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_same(opened(tmp_path / "work", file_with(FILES[name])), tmp_path / "run", monkeypatch, capsys, own=True)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("a loop")])
+def test_a_candidate_in_a_loop_of_the_users_own_keeps_its_schedule(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"optimizer": optimizer("nadam"), "schedule": schedule("cosine", warmup=0.1), "keep": "best", "patience": None}
+    check_same(opened(tmp_path / "work", file_with(FILES[name])), tmp_path / "run", monkeypatch, capsys, **changes)

@@ -32,7 +32,7 @@ from fallline._step import start
 
 ENDING_S = 1.0  # judging, resampling and writing at the end, beside the evaluations: 0.3 to 0.8 s on the tables of benchmarks/tables.md
 SLACK = 1.15  # over the measured pace: memory fills, and machines are busy
-PACE_S = 0.3  # of timing a recipe: enough steps for a few per cent of error, and a minute at most for the slowest models
+PACE_S = 0.15 # of timing a recipe: enough steps for a few per cent of error, and a minute at most for the slowest models
 RESERVE_SHARE = 0.05  # of the budget kept back for a cooldown, at least half a second
 
 ENGINES = ("auto", "sequential")

@@ -16,6 +16,7 @@ from fallline._measure import measure
 from fallline._plan import Plan, cores, threads_for
 from fallline._problem import Problem
 from fallline._profile import Profile
+from fallline._rehearse import rehearse
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Se
     epochs = problem.epochs or default_epochs(data.train.size, data.batch_size, profile.model_kind)
     profile = replace(profile, passes=float(epochs))
     judge = judge_of(problem, profile)
+    rehearse(Workbench(problem=problem, data=data, judge=judge, device=where), profile)
     length = f"{epochs:g} passes over train in batches of {data.batch_size}"
     length += "" if problem.epochs else ", a length set from the number of rows and the kind of model; say epochs to change it"
     notes = [*problem.origin.notes, *data.notes, f"task {profile.task}, metric {judge.metric.name} ({_better(judge)} is better)", length]

@@ -60,11 +60,11 @@ def open_own(page: Page, case: Case) -> None:
     if file is not None:
         page.theirs, page.future = file
         page.need("import random", "import numpy as np", "import torch")
-        page.settings += ["", "# What the file below draws at random follows from the seed.", *(f"{name}(SEED)" for name in SEEDERS)]
-        page.main.append("given = problem()")
+        page.before = ["", "# What the file below draws at random follows from the seed.", *(f"{name}(SEED)" for name in SEEDERS)]
+        page.main.insert(0, "given = problem()")  # before the number of threads is set, as in the run
     else:
         page.add("What you fill in", _place(case))
-        page.main.append("given = problem_parts()")
+        page.main.insert(0, "given = problem_parts()")
     _splits(page, case)
     for part in PARTS:
         page.main.append(f"{part} = {_part(page, case, part)}")

@@ -38,6 +38,7 @@ class Page:
     settings: list[str] = field(default_factory=list)
     sections: dict[str, Section] = field(default_factory=dict)
     main: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)  # lines between the settings and the user's text
     theirs: str = ""  # a user's own text: it stands behind the settings, and its names are left alone
     future: bool = False  # whether that text postpones annotations
 
@@ -68,7 +69,7 @@ class Page:
         fitted = joined_sections(section for section in ordered if section.texts and section.title == FITTED)
         main = "\n".join(["def main():", *(f"    {line}" if line else "" for line in self.main)])
         ending = (fitted + "\n\n\n" if fitted else "") + 'if __name__ == "__main__":\n    main()'
-        settings = "\n".join(self.settings)
+        settings = "\n".join([*self.settings, *self.before])
         imports = [statement for statement in dict.fromkeys(self.imports)]
         if self.theirs:
             settings, ours, main, ending, imports = self._apart([settings, ours, main, ending], imports)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -93,11 +94,12 @@ class Standing:
         self.metric = str(facts.get("metric", ""))
         self.rungs: dict[str, dict[str, Any]] = {}
         self.decisions: dict[str, str] = {}
-        self.steps, self.seconds = 0, 0.0
+        self.steps, self.seconds, self.heard_at = 0, 0.0, time.time()
         for event in read(folder / "journal.jsonl"):
             if event["event"] == "rung":
                 measured = event["measurement"]
                 self.rungs[event["trial"]] = {**measured, "final": event.get("final")}
+                self.heard_at = event["at"]
                 self.steps += measured["steps"]
                 self.seconds += measured["train_s"] + measured["eval_s"]
             elif event["event"] == "decision":
@@ -130,4 +132,5 @@ class Standing:
         work = float(self.plan.get("estimate", {}).get("work", 0.0)) * float(self.plan.get("length", 0))
         if not self.steps or not work:
             return ""
-        return f", about {spoken(max(work - self.steps, 0) * self.seconds / self.steps)} to go"
+        needed = max(work - self.steps, 0) * self.seconds / self.steps - (time.time() - self.heard_at)
+        return f", about {spoken(needed)} to go" if needed > 0 else ""
