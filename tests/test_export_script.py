@@ -6,7 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from fallline._recipe import Average, Cooldown, LrChange, Part, Recipe
 from fallline._record import record
 from fallline._run import Run
 from fallline._setting import prepare
+from fallline._train import Trained
 from fallline.exporters import export
 
 BLOCKER = """
@@ -73,18 +74,19 @@ def left_by(script: Path, printed: str) -> Result:
     return Result(script.read_text(encoding="utf-8"), weights, {part: float(value) for part, value in values.items()})
 
 
-def run_of(problem: Problem, folder: Path, **changes: Any) -> tuple[Recipe, fallline._train.Trained]:
-    """A run's folder for one recipe, with what `fallline.train` makes of it; `changes` are made to AdamW with the plain loss."""
+ADAMW = {"schedule": Part("constant"), "clip": Part("none"), "decay_on": "matrices", "patience": None}
+
+
+def run_of(problem: Problem, folder: Path, changes: Mapping[str, Any] | None) -> Trained:
+    """A run's folder for one recipe, with what `fallline.train` makes of it: the baseline, or AdamW with `changes`."""
     setting = prepare(problem, seed=3)
     plan = make_plan(setting, price=1, seed=3, constraints=Constraints())
-    recipe = replace(plan.baseline, **{"optimizer": optimizer("adamw", lr=0.01), "decay_on": "matrices", **changes})
-    if problem.loop is not None or "own" in changes:
-        recipe = replace(plan.baseline, **{key: value for key, value in changes.items() if key != "own"})
+    recipe = plan.baseline if changes is None else replace(plan.baseline, **{**ADAMW, "optimizer": optimizer("adamw", lr=0.01), **changes})
     run = Run.create("run", folder)
     record(run, setting, plan, facts(setting, plan))
     write_text(folder / "recipe.toml", recipe.to_toml())
     run.journal.write("trained", metric="-")
-    return recipe, fallline.train(problem, Recipe.load(folder / "recipe.toml"))
+    return fallline.train(problem, Recipe.load(folder / "recipe.toml"))
 
 
 def optimizer(name: str, **settings: Any) -> Part:
@@ -99,13 +101,21 @@ def same_weights(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def check_same(problem: Problem, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **changes: Any) -> str:
-    """The script of a run with these changes equals `train`; its text is given back."""
-    _, trained = run_of(problem, folder, **changes)
-    result = here(export(folder), monkeypatch, capsys)
-    assert same_weights(result.weights, trained.network.state_dict())
-    assert result.metric == {"valid": trained.valid, "audit": trained.audit}
-    return result.text
+Check = Callable[..., str]
+
+
+@pytest.fixture
+def check_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
+    """The script of a run with some changes equals `train`; its text is given back."""
+
+    def check(problem: Problem, changes: Mapping[str, Any] | None) -> str:
+        trained = run_of(problem, tmp_path / "run", changes)
+        result = here(export(tmp_path / "run"), monkeypatch, capsys)
+        assert same_weights(result.weights, trained.network.state_dict())
+        assert result.metric == {"valid": trained.valid, "audit": trained.audit}
+        return result.text
+
+    return check
 
 
 # -- Python files ---------------------------------------------------------------------------------------------------------------------
@@ -164,15 +174,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_script_gives_the_weights_of_train(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    check_same(opened(tmp_path / "work"), tmp_path / "run", monkeypatch, capsys, **RECIPES[name])
-
-
-SMALL = {"epochs": 2}
-
-TASKS: dict[str, tuple[str, dict[str, Any]]] = {}
+def test_the_script_gives_the_weights_of_train(name: str, tmp_path: Path, check_same: Check) -> None:
+    check_same(opened(tmp_path / "work"), RECIPES[name])
 
 
 def file_with(body: str) -> str:
@@ -363,16 +366,197 @@ return fallline.Problem(model=net, train=Noisy(x, y.unsqueeze(1)), metric="mae",
 }
 
 
+CANDIDATE = {"schedule": schedule("cosine", warmup=0.1), "average": Average(0.9), "keep": "best", "clip": Part("norm", {"max_norm": 1.0})}
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_the_script_repeats_the_set_up_of_a_file(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    check_same(opened(tmp_path / "work", file_with(FILES[name])), tmp_path / "run", monkeypatch, capsys, own=True)
+def test_the_script_repeats_the_set_up_of_a_file(name: str, tmp_path: Path, check_same: Check) -> None:
+    check_same(opened(tmp_path / "work", file_with(FILES[name])), None)
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("a loop")])
-def test_a_candidate_in_a_loop_of_the_users_own_keeps_its_schedule(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", FILES)
+def test_the_script_repeats_a_candidate_on_the_data_of_a_file(name: str, tmp_path: Path, check_same: Check) -> None:
+    check_same(opened(tmp_path / "work", file_with(FILES[name])), CANDIDATE)
+
+
+# -- How a file is taken in ---------------------------------------------------------------------------------------------------------
+
+HOSTILE = """
+'''A file that calls its own things by the names that the script would use.'''
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn as nn
+from math import *
+
+{imports}
+
+SEED, STEPS, LR, LOOKS, INIT, SCHEDULE = 1, "steps", None, {}, "init", 7
+data = torch.load(Path(__file__).parent / "data.pt")
+
+
+def stream(x):
+    return x[:, :6]
+
+
+def take(tree, rows=None):
+    return tree
+
+
+class Examples(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1))
+
+    def forward(self, batches: torch.Tensor) -> torch.Tensor:
+        return self.body(stream(take(batches)))
+
+
+def copy():
+    return exp(0.0) * SCHEDULE
+
+
+def metric(output, target):
+    return float((output - target).abs().mean()) * copy() / 7
+
+
+def np() -> {kind}:
+    return {kind}(model=Examples, train=data, metric=metric, direction="min", epochs=2)
+
+
+math = main = evaluate = predict = batches = lr_factor = parameter_groups = epoch_rows = "mine"
+
+
+def problem() -> {kind}:
+    return np()
+
+
+if __name__ == "__main__":
+    sys.exit("this only runs when the file itself does")
+"""
+
+IMPORTS = {
+    "import fallline": "fallline.Problem",
+    "import fallline as fl": "fl.Problem",
+    "from fallline import Problem": "Problem",
+    "from fallline import Problem as P": "P",
+    "import os, fallline": "fallline.Problem",
+    "if True:\n    import fallline": "fallline.Problem",
+}
+
+
+@pytest.mark.parametrize("imports", IMPORTS)
+def test_the_names_of_a_file_and_of_the_script_are_kept_apart(imports: str, tmp_path: Path, check_same: Check) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(300, 7, generator=generator)
+    torch.save((x, x[:, :1] * 2), work / "data.pt")
+    text = check_same(opened(work, HOSTILE.replace("{imports}", imports).replace("{kind}", IMPORTS[imports])), CANDIDATE)
+    assert "when the file itself does" not in text
+    assert "A file that calls its own things" in text.partition('"""\n\n')[0]
+
+
+def test_modules_beside_the_file_are_found(tmp_path: Path, check_same: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "my_layers.py").write_text("from torch import nn\n\ndef net():\n    return nn.Linear(6, 1)\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    text = "from my_layers import net\n" + PLAIN.replace("model=Net", "model=net")
+    check_same(opened(work, text), CANDIDATE)
+    monkeypatch.delitem(sys.modules, "my_layers")
+
+
+BEYOND = {
+    "another name of the package": PLAIN.replace("import fallline", "import fallline\nfrom fallline.metrics import named"),
+    "a function of the package": PLAIN.replace("def problem():", "def problem():\n    fallline.Recipe"),
+}
+
+
+@pytest.mark.parametrize("case", BEYOND)
+def test_a_file_that_needs_more_of_fallline_leaves_a_place_to_paste(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changes = {"optimizer": optimizer("nadam"), "schedule": schedule("cosine", warmup=0.1), "keep": "best", "patience": None}
-    check_same(opened(tmp_path / "work", file_with(FILES[name])), tmp_path / "run", monkeypatch, capsys, **changes)
+    problem = opened(tmp_path / "work", BEYOND[case])
+    trained = run_of(problem, tmp_path / "run", CANDIDATE)
+    script = export(tmp_path / "run")
+    text = script.read_text(encoding="utf-8")
+    assert "TO FILL IN" in text
+    assert "train: tuple of 500 examples" in text
+    with pytest.raises(NotImplementedError, match="paste your model and data"):
+        here(script, monkeypatch, capsys)
+    pasted = PLAIN.replace("import fallline\n", "from types import SimpleNamespace as Problem\n").replace("fallline.", "").replace("{more}", "")
+    place = next(line for line in text.splitlines() if "raise NotImplementedError" in line)
+    script.write_text(text.replace(place, "    return problem()").replace('if __name__ == "', pasted + '\nif __name__ == "'), encoding="utf-8")
+    assert same_weights(here(script, monkeypatch, capsys).weights, trained.network.state_dict())
+
+
+def test_a_problem_made_in_python_leaves_a_place_to_paste(tmp_path: Path) -> None:
+    x = torch.randn(300, 4)
+    problem = Problem(model=torch.nn.Linear(4, 1), train=(x, x[:, :1]), valid=(x, x[:, :1]), metric="mae", epochs=1, loss=torch.nn.L1Loss())
+    run_of(problem, tmp_path / "run", None)
+    text = export(tmp_path / "run").read_text(encoding="utf-8")
+    for said in ("PASTE HERE", "model: your module", "train: tuple of 300 examples", "valid: tuple of 300 examples", "loss: your function"):
+        assert said in text, said
+
+
+# -- Tables -------------------------------------------------------------------------------------------------------------------------
+
+
+def table(path: Path, rows: int = 600) -> Path:
+    """A table with numbers, categories, dates, missing values, and a target of each kind."""
+    import numpy as np
+    import polars as pl
+
+    draw = np.random.default_rng(0)
+    size, colour = draw.gamma(2.0, 3.0, rows), draw.choice(["red", "green", "blue", None], rows, p=[0.4, 0.3, 0.2, 0.1])
+    day = np.datetime64("2020-01-01") + draw.integers(0, 700, rows).astype("timedelta64[D]")
+    signal = size * 0.4 + (colour == "red") * 2.0 + draw.normal(0.0, 0.5, rows)
+    frame = pl.DataFrame({
+        "size": [None if missing else value for value, missing in zip(size.tolist(), draw.random(rows) < 0.1, strict=True)],
+        "colour": colour.tolist(), "day": day.tolist(), "weight": draw.normal(0.0, 1.0, rows),
+        "price": signal * 1000.0, "sold": np.where(signal > 4.0, "yes", "no").tolist(),
+        "grade": np.array(["low", "middle", "high"])[np.digitize(signal, [2.0, 5.0])].tolist(), "visits": draw.poisson(np.exp(signal / 4.0)),
+    })  # fmt: skip
+    frame.write_parquet(path) if path.suffix == ".parquet" else frame.write_csv(path)
+    return path
+
+
+TARGETS = {
+    "price": {"metric": "mae"},
+    "sold": {"metric": "log_loss"},
+    "grade": {"metric": "accuracy"},
+    "visits": {"task": "count"},
+    "price,weight": {"metric": "rmse"},
+}
+OTHERS = {"price": ["sold", "grade", "visits"], "sold": ["price", "grade", "visits"], "grade": ["price", "sold", "visits"]}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_script_of_a_table_gives_the_weights_of_train(target: str, tmp_path: Path, check_same: Check) -> None:
+    problem = fallline.open_problem(table(tmp_path / "shop.csv"), target=target, seed=3, epochs=3, **TARGETS[target])
+    text = check_same(problem, CANDIDATE)
+    assert "fallline" not in text.partition('"""\n\n')[2].lower()
+
+
+def test_a_large_preparation_lies_beside_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check_same: Check) -> None:
+    monkeypatch.setattr("fallline.exporters._opening.EMBEDDED_BYTES", 100)
+    problem = fallline.open_problem(table(tmp_path / "shop.parquet"), target="price", metric="mae", seed=3, epochs=2)
+    text = check_same(problem, None)
+    assert "Numbers that were fitted" not in text
+    assert (tmp_path / "run" / "train_run_preparation.json").exists()
+
+
+@pytest.mark.parametrize("target", ["price", "grade"])
+def test_the_script_of_a_race_gives_its_winner_where_fallline_is_not_installed(target: str, tmp_path: Path) -> None:
+    problem = fallline.open_problem(table(tmp_path / "shop.csv"), target=target, seed=1, epochs=4, **TARGETS[target])
+    verdict = fallline.choose(problem, price=2, seed=1, out=tmp_path / "race")
+    result = alone(export(tmp_path / "race", "script", tmp_path / "elsewhere" / "train.py"))
+    assert same_weights(result.weights, load_file(tmp_path / "race" / "model.safetensors"))
+    assert result.metric["audit"] == verdict.document["verdict"]["metric"]
+    winner = next(row for row in verdict.document["candidates"] if row["recipe"] == verdict.document["recipe"])
+    assert result.metric["valid"] == winner["metric"]
+    assert f"{result.metric['valid']!r} on valid, {result.metric['audit']!r} on audit" in " ".join(result.text.split())

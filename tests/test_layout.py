@@ -30,7 +30,7 @@ LADDER = (
     ("engines",),
     ("_verdict", "policies"),
     ("_budget", "_plan", "_run", "_setting", "_planning", "_entered", "_cutoff", "_race"),
-    ("_decide", "_document", "_result", "_record"),
+    ("_decide", "_document", "_resplit", "_result", "_record"),
     ("_train", "_choose"),
     ("signals", "rules", "_watch", "_check"),
     ("doors.models",),
@@ -50,6 +50,7 @@ CLOSED = {
 
 # The imports that go up the ladder all the same, each with its reason.
 UPWARD = {
+    ("_result", "reports"): "print(verdict) shows what the command line shows",
     ("_recipe", "_parts"): "recipe.build() is a method of the recipe, and what it builds is another decision",
 }
 

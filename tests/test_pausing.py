@@ -212,12 +212,16 @@ SCHEDULERS: dict[str, Callable[[torch.optim.Optimizer], Any]] = {
 }
 
 
+PLATEAU_BY_BATCH = ("ReduceLROnPlateau", "batch")  # refused before a race: the metric is measured once an epoch
+
+
 def momentum(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
 
 
-@pytest.mark.parametrize("step", ["epoch", "batch"])
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize(
+    ("name", "step"), [(name, step) for name in SCHEDULERS for step in ("epoch", "batch") if (name, step) != PLATEAU_BY_BATCH]
+)
 def test_the_users_own_scheduler_goes_on(name: str, step: str) -> None:
     where, what = own(momentum, SCHEDULERS[name], step)
     whole = check(where, what)

@@ -67,7 +67,7 @@ def test_every_plan_runs_and_its_work_is_near_what_it_said(price: float, tmp_pat
 
 
 def test_plan_twenty_draws_around_the_best_and_runs_three_seeds(tmp_path: Path) -> None:
-    verdict = fallline.choose(small(300, epochs=4), price=20, out=tmp_path / "run")
+    verdict = fallline.choose(small(600, epochs=4), price=20, out=tmp_path / "run")
     names = [row["name"] for row in verdict.document["candidates"]]
     assert any(name.startswith("draw") for name in names)
     assert verdict.document["verdict"]["covers"] == "examples+seeds"
@@ -211,6 +211,30 @@ def test_no_plan_is_meant_to_cost_a_fifth_more_than_its_price(shape: Any) -> Non
     length = 4000
     work = expected_work(shape, length, rungs_for(length, 100, shape), shape.recipes + shape.second_losses)
     assert work <= shape.price * 1.2 + 1e-9
+
+
+def test_few_examples_are_split_again_at_price_eight_and_resume_repeats_it(tmp_path: Path) -> None:
+    unbroken = fallline.choose(small(300, epochs=6), price=8, out=tmp_path / "unbroken")
+    facts = unbroken.document["verdict"]
+    assert facts["splits"] == 3
+    assert facts["covers"] == "examples+seeds"
+    clock = Clock()
+    killed_after(33, clock)
+    with pytest.raises(Killed):
+        fallline.choose(small(300, epochs=6), price=8, out=tmp_path / "run", clock=clock)
+    assert essence(fallline.resume(tmp_path / "run", small(300, epochs=6))) == essence(unbroken)
+
+
+def test_few_examples_at_a_lower_price_decide_nothing(tmp_path: Path) -> None:
+    verdict = fallline.choose(small(300, epochs=6), price=3.5, out=tmp_path / "run")
+    assert verdict.status == "no difference shown"
+    assert "one split cannot decide" in verdict.document["reasons"][0]
+
+
+def test_a_run_that_is_being_raced_cannot_be_resumed_beside_it(tmp_path: Path) -> None:
+    running = Run.create("problem", tmp_path / "run")
+    with pytest.raises(fallline.UsageError, match="still being raced"):
+        Run.open(running.folder)
 
 
 def test_a_plan_survives_json() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fallline._choose import choose as choose
+    from fallline._choose import resume as resume
     from fallline._errors import FalllineError as FalllineError
     from fallline._errors import RefusedError as RefusedError
     from fallline._errors import UsageError as UsageError
@@ -26,6 +27,7 @@ _PUBLIC = {
     "Problem": "fallline._problem",
     "open_problem": "fallline.doors",
     "choose": "fallline._choose",
+    "resume": "fallline._choose",
     "Verdict": "fallline._result",
     "Recipe": "fallline._recipe",
     "train": "fallline._train",

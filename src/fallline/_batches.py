@@ -205,7 +205,11 @@ class Order:
 
     def _sampled(self, epoch: int) -> Sequence[Tensor]:
         """One epoch of the user's own batch sampler, drawn under the epoch's seed; the generators are put back afterwards."""
-        with seeded(stream(self.seed, ORDER, epoch)):
+        seed = stream(self.seed, ORDER, epoch)
+        for own in (getattr(self.sampler, "generator", None), getattr(getattr(self.sampler, "sampler", None), "generator", None)):
+            if isinstance(own, torch.Generator):  # left as it is, an epoch would depend on how often it was drawn from before
+                own.manual_seed(seed)
+        with seeded(seed):
             if hasattr(self.sampler, "set_epoch"):
                 self.sampler.set_epoch(epoch)
             return [torch.as_tensor(batch) for batch in self.sampler]

@@ -12,6 +12,7 @@ from fallline._budget import Clock, seconds
 from fallline._constraints import Constraints
 from fallline._decide import decide
 from fallline._document import headline
+from fallline._entered import shown
 from fallline._errors import InterruptedRun, RefusedError, UsageError
 from fallline._journal import write_text
 from fallline._plan import Plan
@@ -19,6 +20,7 @@ from fallline._planning import make_plan, reserve
 from fallline._problem import Problem
 from fallline._race import Race
 from fallline._record import record
+from fallline._resplit import over_splits
 from fallline._result import Verdict, verdict_of
 from fallline._run import Run
 from fallline._setting import Setting, prepare, threads
@@ -57,6 +59,9 @@ def choose(
     """
     say = say or _quiet
     clock = clock or Clock(None if budget is None else seconds(budget))
+    if plan is not None:
+        plan = plan if isinstance(plan, Plan) else Plan.load(plan)
+        seed = plan.seed  # the rows must be split as they were for the plan
     _check_seed(seed)
     kept = Constraints.of(constraints, losses)
     setting = prepare(problem, seed=seed, device=device)
@@ -65,7 +70,7 @@ def choose(
     if plan is None:
         chosen = make_plan(setting, clock=clock, price=price, seed=seed, engine=engine, constraints=kept)
     else:
-        chosen = plan if isinstance(plan, Plan) else Plan.load(plan)
+        chosen = plan
     for line in chosen.lines():
         say(line)
     run = Run.create(Path(problem.origin.source).name.split(".")[0] or "problem", out)
@@ -74,11 +79,15 @@ def choose(
         "start", seed=seed, budget_s=clock.budget_s, price=chosen.shape.price, device=str(setting.device), notes=list(setting.notes)
     )
     say(f"run folder: {run.folder}")
-    return _raced(setting, chosen, run, clock, say, ())
+    try:
+        return _raced(setting, chosen, run, clock, say, ())
+    finally:
+        run.release()
 
 
-def resume(run: Run, problem: Problem, *, say: Callable[[str], None] | None = None, clock: Clock | None = None) -> Verdict:
+def resume(run: Run | str | Path, problem: Problem, *, say: Callable[[str], None] | None = None, clock: Clock | None = None) -> Verdict:
     """Go on with a run after a kill or Ctrl-C, from the last finished rung of every trial."""
+    run = run if isinstance(run, Run) else Run.open(run)
     events = run.events()
     start = next((event for event in events if event["event"] == "start"), None)
     if start is None:
@@ -92,7 +101,10 @@ def resume(run: Run, problem: Problem, *, say: Callable[[str], None] | None = No
     if facts(setting, plan) != known:
         raise RefusedError(f"the data of run {run.folder} have changed since it began ({known['train']} training rows then); start it anew")
     run.journal.write("resume", spent_s=spent)
-    return _raced(setting, plan, run, clock, say or _quiet, events)
+    try:
+        return _raced(setting, plan, run, clock, say or _quiet, events)
+    finally:
+        run.release()
 
 
 def _raced(setting: Setting, plan: Plan, run: Run, clock: Clock, say: Callable[[str], None], past: Sequence[Any]) -> Verdict:
@@ -104,15 +116,11 @@ def _raced(setting: Setting, plan: Plan, run: Run, clock: Clock, say: Callable[[
         try:
             race.run()
             decided = decide(race)
+            if decided is not None and plan.shape.splits and decided.winner is not race.baseline and not race.cut:
+                decided = over_splits(race, decided, setting, past, say)
         except InterruptedRun as stop:
             run.journal.write("interrupted", spent_s=clock.spent_s)
-            best = next(iter(race.leaders()), None)
-            so_far = (
-                ""
-                if best is None
-                else f" Best so far: {best.trial.name}, {setting.judge.metric.name} {best.value:.5g} after {best.step} steps."
-            )
-            raise InterruptedRun(f"stopped; nothing that was finished is lost.{so_far}\ngo on with: fallline resume {run.folder}") from stop
+            raise InterruptedRun(f"stopped; nothing that was finished is lost.{_so_far(race)}\n{_how_to_go_on(run, setting)}") from stop
         if decided is None:
             faults = "; ".join(f"{entry.trial.name} {entry.reason}" for entry in race.entered.values() if entry.reason)
             raise RefusedError(f"no trial could be trained: {faults or 'the budget ended before the first rung'}")
@@ -121,6 +129,21 @@ def _raced(setting: Setting, plan: Plan, run: Run, clock: Clock, say: Callable[[
         _hand_over(run, race, decided.winner.trial.name, verdict)
     run.journal.write("verdict", spent_s=clock.spent_s, **verdict.document["verdict"], words=headline(verdict.document))
     return verdict
+
+
+def _so_far(race: Race) -> str:
+    best = next(iter(race.leaders()), None)
+    return (
+        ""
+        if best is None
+        else f" Best so far: {best.trial.name}, {race.bench.judge.metric.name} {shown(best.value)} after {best.step} steps."
+    )
+
+
+def _how_to_go_on(run: Run, setting: Setting) -> str:
+    if setting.problem.origin.source:
+        return f"go on with: fallline resume {run.folder}"
+    return f"go on with: fallline.resume({str(run.folder)!r}, problem)"
 
 
 def _hand_over(run: Run, race: Race, winner: str, verdict: Verdict) -> None:

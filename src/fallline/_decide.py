@@ -22,6 +22,7 @@ class Decided:
     compared_at: int | None  # a step, where the baseline was not trained to the end
     overruled: bool  # audit said worse, so the baseline is handed back
     noise: SeedNoise | None
+    splits: int = 1  # of the same rows, on which winner and baseline were trained
 
 
 def decide(race: Race) -> Decided | None:

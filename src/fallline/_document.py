@@ -13,10 +13,10 @@ from fallline import catalogue
 from fallline._budget import spoken
 from fallline._decide import Decided
 from fallline._entered import BASELINE, Entered, shown
+from fallline._plan import FEW_EXAMPLES
 from fallline._race import Race
 from fallline._verdict import BETTER, CONFIDENCE, NO_DIFFERENCE, WORSE
 
-FEW_EXAMPLES = 500  # in all; below that one split cannot decide
 WORDS = {
     BETTER: "better than the baseline",
     WORSE: "worse than the baseline",
@@ -27,7 +27,7 @@ WORDS = {
 def document_of(race: Race, decided: Decided, problem_facts: dict[str, Any], plain_s: float) -> dict[str, Any]:
     """Everything that is said of a race, as plain JSON."""
     winner, comparison, data = decided.winner, decided.comparison, race.bench.data
-    few = data.train.size + data.valid.size + data.audit.size < FEW_EXAMPLES
+    few = data.train.size + data.valid.size + data.audit.size < FEW_EXAMPLES and decided.splits == 1
     document = {
         "schema": 1,
         "run": str(race.folder.folder),
@@ -38,6 +38,7 @@ def document_of(race: Race, decided: Decided, problem_facts: dict[str, Any], pla
         "plan": race.plan.to_dict(),
         "verdict": {
             "status": NO_DIFFERENCE if few else comparison.status,
+            "splits": decided.splits,
             "metric": finite(comparison.mine),
             "baseline": finite(comparison.theirs),
             "difference": finite(comparison.difference),
@@ -54,7 +55,13 @@ def document_of(race: Race, decided: Decided, problem_facts: dict[str, Any], pla
         "candidates": [row(race, entry) for entry in ranked(race)],
         "artifacts": {"model": "model.safetensors", "recipe": "recipe.toml", "journal": "journal.jsonl", "report": None},
     }
-    said = [f"With fewer than {FEW_EXAMPLES} examples in all, one split cannot decide between recipes; collect more data."] if few else []
+    said = (
+        [
+            f"With fewer than {FEW_EXAMPLES} examples in all, one split cannot decide between recipes; collect more data, or pay --price 8 for more splits."
+        ]
+        if few
+        else []
+    )
     document["reasons"] = said + reasons(race, decided, document)
     return document
 
@@ -117,7 +124,9 @@ def reasons(race: Race, decided: Decided, document: dict[str, Any]) -> list[str]
         said.append("No candidate was better than the baseline on valid, so the baseline is handed back.")
     if decided.compared_at is not None:
         said.append(f"Both were compared at step {decided.compared_at}; this plan does not train the baseline to the end.")
-    if noise is not None and winner.trial.name != BASELINE:
+    if decided.splits > 1:
+        said.append(f"The difference is the mean over {decided.splits} splits of the same rows, each with its own seed.")
+    elif noise is not None and winner.trial.name != BASELINE:
         size = f"{metric} by about {shown(math.sqrt(noise.variance))}"
         if noise.df is None:
             said.append(f"Another seed is assumed to move a recipe's {size}, as it moved the baseline's early in training.")

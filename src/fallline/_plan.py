@@ -16,6 +16,7 @@ from fallline._profile import Profile
 from fallline._recipe import Recipe
 
 DEFAULT_PRICE = 3.5
+FEW_EXAMPLES = 500  # in all; below that one split cannot decide
 SHORTEST = 100  # updates; below that no setting of an optimizer shows
 LOOKS = 20  # looks at valid during a training: every 5 % of the length, as often as plateau schedules read the metric
 EVAL_SHARE = 0.05  # of a training's passes may go into looks, so that races keep to 8 % with their rungs and ends
@@ -36,6 +37,7 @@ class Shape:
     seeds: int = 1  # seeds of the finalists and the baseline
     rounds: int = 0  # rounds of draws around the incumbents
     draws: int = 4  # candidates a round, one of them finished
+    splits: int = 0  # further splits on which winner and baseline are trained again; only where examples are few
 
 
 SHAPES = (
@@ -62,6 +64,12 @@ def shape_for(price: float) -> Shape:
         extra = int((price - SHAPES[-1].price) / 1.4)  # a round: four candidates to a tenth, one of them to the end, and its looks
         shape = replace(shape, price=price, rounds=shape.rounds + extra)
     return shape
+
+
+def shape_for_few(price: float) -> Shape:
+    """The plan where fewer than FEW_EXAMPLES can decide nothing on one split: the default race, then more splits for the rest."""
+    default = shape_for(DEFAULT_PRICE)
+    return replace(default, price=price, splits=int((price - default.price) / 2))  # winner and baseline, in full, on each
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,8 @@ class Plan:
             said.append(f"the finalists and the baseline run {shape.seeds} seeds to the end")
         if shape.rounds:
             said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")
+        if shape.splits:
+            said.append(f"then the winner and the baseline are trained on {_counted(shape.splits, 'other split')} of the same rows")
         said += self.notes
         return said
 
@@ -160,6 +170,7 @@ def expected_work(shape: Shape, length: int, rungs: tuple[int, ...], entered: in
     work += min(shape.finish, entered) * (1 - middle) * passes
     work += 1.0 if shape.baseline_finishes else first
     work += (shape.seeds - 1) * (min(2, shape.finish) * passes + 1 - (first if shape.seeds > 1 else 0))
+    work += 2 * shape.splits
     work += shape.rounds * (shape.draws * first + (1 - first)) * passes
     return work
 

@@ -12,6 +12,7 @@ from fallline._constraints import Constraints
 from fallline._errors import UsageError
 from fallline._plan import (
     DEFAULT_PRICE,
+    FEW_EXAMPLES,
     LOOKS,
     SHAPES,
     SHORTEST,
@@ -23,6 +24,7 @@ from fallline._plan import (
     resamples_for,
     rungs_for,
     shape_for,
+    shape_for_few,
     threads_for,
 )
 from fallline._prior import MANY_PASSES, baseline, candidates
@@ -32,8 +34,10 @@ from fallline._step import start
 
 ENDING_S = 1.0  # judging, resampling and writing at the end, beside the evaluations: 0.3 to 0.8 s on the tables of benchmarks/tables.md
 SLACK = 1.15  # over the measured pace: memory fills, and machines are busy
-PACE_S = 0.15 # of timing a recipe: enough steps for a few per cent of error, and a minute at most for the slowest models
+PACE_S = 0.15  # of timing a recipe: enough steps for a few per cent of error, and a minute at most for the slowest models
 RESERVE_SHARE = 0.05  # of the budget kept back for a cooldown, at least half a second
+
+SPLITS_FROM = 8.0  # the price from which few examples are split again: below it a race and one more split do not fit
 
 ENGINES = ("auto", "sequential")
 
@@ -58,12 +62,14 @@ def make_plan(
     length = max(round(profile.passes * setting.steps_per_epoch), 1)
     notes: list[str] = []
     shape = shape_for(DEFAULT_PRICE if price is None else price)
+    if setting.few and setting.can_split_again and shape.price >= SPLITS_FROM:
+        shape = shape_for_few(shape.price)
     pace = profile.step_s * SLACK
     if clock is not None and clock.budget_s is not None:
         wanted = shape_for(price) if price is not None else SHAPES[-1]
         pace = SLACK * paced(setting, constraints, seed)
         clock.reserve_s = reserve(clock.budget_s, setting)
-        shape, length = _within(clock, wanted, length, setting, pace, notes)
+        shape, length = _within(clock, shape if shape.splits else wanted, length, setting, pace, notes)
     rungs = rungs_for(length, setting.steps_per_epoch, shape)
     own_epochs = problem.loop is not None
     look_rows = look_rows_for(length, profile.batch_size, profile.valid_rows)
@@ -74,8 +80,8 @@ def make_plan(
         notes.append(f"kept as you asked: {constraints.describe()}")
     if own_epochs:
         notes.append("your loop runs by whole epochs; each rung is judged at the first epoch at or after it")
-    if profile.valid_rows + profile.audit_rows + profile.rows < 500:
-        notes.append("fewer than 500 examples: one split cannot decide, the verdict will say so")
+    if setting.few and not shape.splits:
+        notes.append(f"fewer than {FEW_EXAMPLES} examples: one split cannot decide, the verdict will say so")
     plan = Plan(
         shape=shape, length=length, rungs=rungs, baseline=base, candidates=tuple(entered), seed=seed,
         look_rows=look_rows, resamples=resamples_for(profile.audit_rows),

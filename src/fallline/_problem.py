@@ -34,6 +34,7 @@ class Origin:
     train_groups: Any = None  # ids of rows that belong together, one a training row
     audit_groups: Any = None  # the same for audit: the unit that is resampled
     valid_groups: Any = None
+    reopen: Callable[[int], Problem] | None = None  # the same problem with its rows split by another seed; None: split by `open_data`
 
 
 @dataclass(kw_only=True, eq=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallline._decide import Decided
@@ -38,7 +40,13 @@ class Verdict:
         return self.comparison.interval
 
     def __str__(self) -> str:
-        return "\n".join([headline(self.document), *self.document["reasons"]])
+        from fallline.reports import named
+
+        folder, text = Path(self.document["run"]), io.StringIO()
+        if not (folder / "verdict.json").exists():  # the folder was moved or deleted
+            return "\n".join([headline(self.document), *self.document["reasons"]])
+        named("table").write(folder, text)
+        return text.getvalue().rstrip()
 
 
 def verdict_of(race: Race, decided: Decided, problem_facts: dict[str, Any], plain_s: float) -> Verdict:

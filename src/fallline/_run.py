@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from fallline._errors import UsageError, nearest
 from fallline._journal import Journal, read, write_text, write_whole
 
@@ -22,7 +24,16 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._lock = FileLock(folder / ".lock")  # the system frees it when the process ends, however it ends
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UsageError(f"the run {folder} is still being raced by another process; wait for it, or stop it first") from error
         self.journal = Journal(folder / "journal.jsonl")
+
+    def release(self) -> None:
+        """Let other processes have the run."""
+        self._lock.release()
 
     @property
     def id(self) -> str:

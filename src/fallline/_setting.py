@@ -13,7 +13,7 @@ from fallline._data import Data, default_epochs, open_data
 from fallline._errors import UsageError
 from fallline._judge import Judge, judge_of
 from fallline._measure import measure
-from fallline._plan import Plan, cores, threads_for
+from fallline._plan import FEW_EXAMPLES, Plan, cores, threads_for
 from fallline._problem import Problem
 from fallline._profile import Profile
 from fallline._rehearse import rehearse
@@ -41,6 +41,17 @@ class Setting:
             generator = torch.Generator().manual_seed(seed)
             rows = torch.randperm(self.data.valid.size, generator=generator)[:look_rows].sort().values
         return Workbench(problem=self.problem, data=self.data, judge=self.judge, device=self.device, look_rows=rows)
+
+    @property
+    def few(self) -> bool:
+        """Whether one split of these examples cannot decide."""
+        return self.data.train.size + self.data.valid.size + self.data.audit.size < FEW_EXAMPLES
+
+    @property
+    def can_split_again(self) -> bool:
+        """Whether another seed gives other rows for valid and audit."""
+        given = self.problem.valid is not None or self.problem.audit is not None
+        return not given if self.problem.origin.kind != "table" else self.problem.origin.reopen is not None
 
     @property
     def steps_per_epoch(self) -> int:

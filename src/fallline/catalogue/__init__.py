@@ -43,6 +43,7 @@ class Hyperparameter:
     choices: tuple[Value, ...] = ()
     unit: str = ""  # "share of the length", "target MAD"; empty: as the paper writes it
     above_zero: bool = False  # zero itself is refused
+    below: float | None = None  # values from here on are refused; None: no such bound
     negative: bool = False  # numbers below zero are taken too
     whole: bool = False  # whole numbers only
 
@@ -67,6 +68,8 @@ class Hyperparameter:
             raise UsageError(f"{owner}: {name} must be a finite number, got {value!r}")
         if self.whole and value != int(value):
             raise UsageError(f"{owner}: {name} must be a whole number, got {value}")
+        if self.below is not None and value >= self.below:
+            raise UsageError(f"{owner}: {name} must be below {self.below:g}, got {value}; leave it out to let the race choose it")
         if (value < 0 and not self.negative) or (self.above_zero and value == 0):
             wanted = "positive" if self.above_zero else "zero or more"
             raise UsageError(f"{owner}: {name} must be {wanted}, got {value}; leave it out to let the race choose it")

@@ -116,7 +116,7 @@ def _first(text: pl.Series, where: NDArray[np.bool_]) -> str:
 def _form(text: pl.Series) -> tuple[str, str]:
     """The form of date that most values have, "" for none; and a sentence where day and month could be exchanged."""
     sample = text.head(DATES_TRIED) if len(text) <= DATES_TRIED else text.gather_every(len(text) // DATES_TRIED)
-    if not sample.head(1).str.contains(r"^\d{1,4}[-/.]\d").item():
+    if not sample.head(5).str.contains(r"^\d{1,4}[-/.]\d").any():
         return "", ""
     shares = {form: 1 - moments(sample, form).null_count() / len(sample) for form in FORMS}
     best = max(FORMS, key=lambda form: shares[form])
@@ -131,7 +131,8 @@ def says_nothing(column: pl.Series, what: Column, decimal: str) -> str:
     """Why a column can tell nothing about any row, whatever the split; "" where it may."""
     if what.kind == "empty":
         return "it has no value"
-    if what.kind == "number" and _counts_rows(numbers(column, decimal)):
+    # a few rows first: parsing a long column again costs more than all else here
+    if what.kind == "number" and _counts_rows(numbers(column.head(5), decimal)) and _counts_rows(numbers(column, decimal)):
         return "it only numbers the rows"
     if column.n_unique() == 1:
         return "all its values are equal"

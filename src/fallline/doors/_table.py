@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +110,7 @@ def opened(path: Path, asked: Asked) -> Problem:
             train_groups=division.groups_of("train"),
             valid_groups=division.groups_of("valid"),
             audit_groups=division.groups_of("audit"),
+            reopen=None if official is not None or asked.time is not None else lambda seed: opened(path, replace(asked, seed=seed)),
         ),
     )
 

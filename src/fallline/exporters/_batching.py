@@ -43,13 +43,17 @@ def write_predict(page: Page, case: Case) -> None:
     sizes = case.setup["eval_batch"]
     page.setting("EVAL_BATCH", sizes["valid"], "examples a forward pass when nothing is learned")
     own, differ = case.setup["unpack"] == "own", sizes["audit"] != sizes["valid"]
-    one = "data.take(part, number)" if case.datasets else "take(data, part)"
+    one = "data.read(part, number)" if case.datasets else "take(data, part)"
     if not case.on_cpu:
         one = f"to_device({one})"
     body = []
     if own:
         seed_everything(page)
-        body += [f"batch = {one}", "seed_everything(number)  # what unpack draws is the same at every look", "inputs, target = given.unpack(batch)"]
+        body += [
+            f"batch = {one}",
+            "seed_everything(number)  # what unpack draws is the same at every look",
+            "inputs, target = given.unpack(batch)",
+        ]
     else:
         body.append(f"inputs, target = {one}")
     back = "" if case.on_cpu else ".cpu()"
@@ -76,7 +80,7 @@ def write_predict(page: Page, case: Case) -> None:
 
 def forward(case: Case) -> str:
     """The call of the model for one batch of inputs."""
-    return f"model({ {'tensor': '', 'tuple': '*', 'dict': '**'}[case.setup['inputs']]}inputs)"
+    return f"model({ {'tensor': '', 'tuple': '*', 'dict': '**'}[case.setup['inputs']] }inputs)"
 
 
 def size_of(case: Case, name: str) -> str:
@@ -163,7 +167,7 @@ def _endless(case: Case) -> str:
         return "\n".join([
             *lines,
             "        for k, rows in enumerate(rows_of_epoch, first):",
-            "            yield train.take(rows, stream(SEED, STEP, k))",
+            "            yield train.read(rows, stream(SEED, STEP, k))",
         ])  # fmt: skip
     tree = "train.tree" if case.mixed else "train"
     start = [f"def batches(train{given}):"]
@@ -209,7 +213,7 @@ class Examples:
     def __len__(self):
         return len(self.dataset)
 
-    def take(self, rows, seed):
+    def read(self, rows, seed):
         seed_everything(seed)
         return self.collate([self.dataset[row] for row in rows.tolist()])
 '''
@@ -236,7 +240,7 @@ class Tensors:
     def __len__(self):
         return rows_in(self.tree)
 
-    def take(self, rows, seed):
+    def read(self, rows, seed):
         return take(self.tree, rows)
 '''
 

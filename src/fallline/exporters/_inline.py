@@ -37,7 +37,9 @@ def inlined(text: str, path: Path) -> Inlined:
     tree, lines = ast.parse(cleaned), cleaned.splitlines()
     folder = path.parent
     beside = tuple(dict.fromkeys(name for name in _roots(tree) if _beside(folder, name)))
-    why_not = "; ".join(dict.fromkeys([*_beyond(tree), *(f"{name}.py beside it uses {PACKAGE} too" for name in beside if _uses(folder, name))]))
+    why_not = "; ".join(
+        dict.fromkeys([*_beyond(tree), *(f"{name}.py beside it uses {PACKAGE} too" for name in beside if _uses(folder, name))])
+    )
     for statement in sorted(_imports(tree), key=lambda node: -node.lineno):
         _replace(lines, statement, _stand_in(statement, lines[statement.lineno - 1]))
     if tree.body and isinstance(tree.body[0], ast.Expr) and isinstance(tree.body[0].value, ast.Constant):

@@ -66,7 +66,7 @@ def _readable(page: Page, case: Case) -> list[str]:
         return [*lines, "return metric(output.double(), target.double())"]
     if case.task in ("binary", "multilabel"):
         return [*lines, f"return metric(output.double(){'' if kind == 'probability' else '.sigmoid()'}, target)"]
-    lines.append(f"probability = output.double(){ {'real': '.softmax(dim=1)', 'log-probability': '.exp()'}.get(kind, '')}")
+    lines.append(f"probability = output.double(){ {'real': '.softmax(dim=1)', 'log-probability': '.exp()'}.get(kind, '') }")
     if case.setup["target_dims"] > 1:
         lines.append("probability = probability.movedim(1, -1).reshape(-1, probability.shape[1])  # positions become rows")
         lines.append("target = target.reshape(-1)")
@@ -85,7 +85,9 @@ def _write_metric(page: Page, entry: Metric) -> None:
         page.add(JUDGING, f"metric = {name}  # {entry.title}")
         return
     if entry.each is None:
-        raise RefusedError(f"the metric {entry.name} has no source to copy; its entry must give `whole` as a function of its module, or `each`")
+        raise RefusedError(
+            f"the metric {entry.name} has no source to copy; its entry must give `whole` as a function of its module, or `each`"
+        )
     page.add(JUDGING, copied(entry.each))
     value = f"float({entry.each.__name__}(scores, target).mean())"
     if entry.of_mean is not None:

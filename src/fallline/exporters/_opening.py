@@ -38,7 +38,7 @@ def open_table(page: Page, case: Case, script: Path) -> None:
         split = preparation.pop("split")
         page.add(FITTED, f"# The part of every row of the file, compressed.\nSPLIT = {in_lines(split)}")
         page.add(FITTED, f"PREPARATION = {literal({**preparation, 'split': Literal('SPLIT')})}")
-        page.main.append("tables = parts(read_frame(DATA, PREPARATION[\"reading\"]), PREPARATION)")
+        page.main.append('tables = parts(read_frame(DATA, PREPARATION["reading"]), PREPARATION)')
     else:
         beside = script.with_name(f"{script.stem}_preparation.json")
         write_text(beside, json.dumps(case.preparation, ensure_ascii=False))

@@ -44,7 +44,9 @@ def optimizer_lines(page: Page, case: Case) -> list[str]:
     page.setting("LR", h["lr"], "at the peak of the schedule" if case.lr_moves else "")
     decay = float(h[entry.decay]) if entry.decay else 0.0
     if decay:
-        page.setting("WEIGHT_DECAY", h[entry.decay], "a share of the weights a step" if entry.decay == "weight_decay" else "added to the gradients")
+        page.setting(
+            "WEIGHT_DECAY", h[entry.decay], "a share of the weights a step" if entry.decay == "weight_decay" else "added to the gradients"
+        )
     shown = {**h, "lr": Spelled(h["lr"], "LR")}
     code = entry.code(shown, fast_keyword(entry, h, case))
     page.need("import torch")
@@ -54,7 +56,7 @@ def optimizer_lines(page: Page, case: Case) -> list[str]:
 
 
 def fast_keyword(entry: Optimizer, h: dict[str, Any], case: Case) -> str:
-    """", fused=True" where `build` asks torch for it."""
+    """ ", fused=True" where `build` asks torch for it."""
     kind = torch.float32 if case.setup["model"]["fused"] else torch.complex64
     where = case.device.split(":")[0]
     probe = torch.nn.Parameter(torch.zeros(1, dtype=kind, device="cpu" if where in ("cpu", "cuda") else "meta"))
@@ -66,16 +68,20 @@ def _groups(page: Page, case: Case, entry: Optimizer, decay: str) -> str:
     """The expression for the parameter groups."""
     everything = case.recipe.decay_on == "all"
     if everything and not entry.matrices:
-        return f"[{{\"params\": [parameter for parameter in model.parameters() if parameter.requires_grad], \"weight_decay\": {decay}}}]"
+        return f'[{{"params": [parameter for parameter in model.parameters() if parameter.requires_grad], "weight_decay": {decay}}}]'
     page.need("from torch import nn")
     rest = decay if everything else "0.0"
     kinds = ('"kind": "matrix", ', '"kind": "other", ') if entry.matrices else ("", "")
-    said = "Matrices apart from biases, norms and embeddings" if everything else "Decay acts on matrices and kernels; biases, norms and embeddings are kept off it"
+    said = (
+        "Matrices apart from biases, norms and embeddings"
+        if everything
+        else "Decay acts on matrices and kernels; biases, norms and embeddings are kept off it"
+    )
     page.add(
         OPTIMIZER,
-        f'''
+        f"""
         NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-        ''',
+        """,
     )
     page.add(
         OPTIMIZER,
@@ -126,7 +132,10 @@ def write_schedule(page: Page, case: Case) -> None:
 def _write_factor(page: Page, case: Case, entry: Schedule, warmup: float) -> None:
     recipe = case.recipe
     # A factor of one throughout is left out: multiplying by it changes no bit.
-    constant = all(entry.factor(step, max(recipe.steps, 1), settings_of(entry, recipe.schedule.settings)) == 1.0 for step in range(max(recipe.steps, 1)))
+    constant = all(
+        entry.factor(step, max(recipe.steps, 1), settings_of(entry, recipe.schedule.settings)) == 1.0
+        for step in range(max(recipe.steps, 1))
+    )
     shape = "" if constant else f"{entry.factor.__name__}({{step}}, {{length}}, SCHEDULE)"
     if not constant:
         page.add(SCHEDULE, copied(entry.factor))
@@ -146,9 +155,15 @@ def _write_factor(page: Page, case: Case, entry: Schedule, warmup: float) -> Non
         page.setting("LR_CHANGE", recipe.lr_change.factor)
         lines.append("return factor * LR_CHANGE if step >= LR_CHANGE_AT else factor")
     else:
-        lines = [*lines[:-1], lines[-1].replace("factor = ", "return ", 1)] if lines[-1].startswith("factor = ") else [*lines, "return factor"]
-    name, said = ("scheduled", "What the schedule makes of the peak") if recipe.cooldown else ("lr_factor", "What multiplies the peak learning rate")
-    page.add(SCHEDULE, "\n".join([f"def {name}(step):", f'    """{said} at this step, counted from 0."""', *(f"    {line}" for line in lines)]))
+        lines = (
+            [*lines[:-1], lines[-1].replace("factor = ", "return ", 1)] if lines[-1].startswith("factor = ") else [*lines, "return factor"]
+        )
+    name, said = (
+        ("scheduled", "What the schedule makes of the peak") if recipe.cooldown else ("lr_factor", "What multiplies the peak learning rate")
+    )
+    page.add(
+        SCHEDULE, "\n".join([f"def {name}(step):", f'    """{said} at this step, counted from 0."""', *(f"    {line}" for line in lines)])
+    )
     if recipe.cooldown is not None:
         page.setting("COOLDOWN_AT", recipe.cooldown.at, "the step at which time ran out: from there on lr falls to zero in a line")
         page.setting("COOLDOWN_STEPS", recipe.cooldown.steps)

@@ -88,7 +88,10 @@ class Page:
         ours = bound_names("\n\n".join([*imports, *texts]))
         names = {name: _free(name, taken | ours) for name in (ours & taken) - same}
         texts = [renamed(text + "\n", names).rstrip("\n") for text in texts]
-        aliased = [f"{statement.partition(' as ')[0]} as {names[_name(statement)]}" if _name(statement) in names else statement for statement in imports]
+        aliased = [
+            f"{statement.partition(' as ')[0]} as {names[_name(statement)]}" if _name(statement) in names else statement
+            for statement in imports
+        ]
         return texts[0], texts[1], texts[2], texts[3], aliased
 
 
@@ -177,7 +180,9 @@ def _name(statement: str) -> str:
 
 
 def _import_lines(text: str) -> set[str]:
-    return set(plain(text)[1])
+    """The import statements at the top of a text, one for each name."""
+    top = [ast.unparse(statement) for statement in ast.parse(text).body if isinstance(statement, ast.Import | ast.ImportFrom)]
+    return set(plain("\n".join(top))[1])
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import io
 import re
@@ -155,10 +156,19 @@ def bound_names(text: str) -> set[str]:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(statement.name)
         elif isinstance(statement, ast.Import | ast.ImportFrom):
-            names |= {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
+            for alias in statement.names:
+                names |= _starred(statement) if alias.name == "*" else {alias.asname or alias.name.partition(".")[0]}
         else:
             names |= {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     return names
+
+
+def _starred(statement: ast.Import | ast.ImportFrom) -> set[str]:
+    """What `from module import *` binds, as far as the module is at hand."""
+    with contextlib.suppress(Exception):  # whatever a module that lies elsewhere raises
+        module = import_module(getattr(statement, "module", "") or "")
+        return set(getattr(module, "__all__", dir(module)))
+    return set()
 
 
 def _everywhere(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
@@ -173,7 +183,10 @@ def _everywhere(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def renamed(text: str, names: dict[str, str]) -> str:
-    """The text with variables of these names called otherwise; attributes and keywords of calls keep their names."""
+    """The text with variables of these names called otherwise; attributes and keywords of calls keep their names.
+
+    Python 3.11 reads an f-string as one token, so the script's own text names nothing of its own inside one.
+    """
     tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
     lines = text.splitlines(keepends=True)
     depth = 0

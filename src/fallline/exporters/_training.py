@@ -32,7 +32,7 @@ def write_training(page: Page, case: Case) -> None:
 
 def _lazy(case: Case) -> list[str]:
     """Layers that take their size from the first batch they see."""
-    source = "train.take(torch.arange(2), 0)" if case.datasets else "take(train, torch.arange(2))"
+    source = "train.read(torch.arange(2), 0)" if case.datasets else "take(train, torch.arange(2))"
     source = source if case.on_cpu else f"to_device({source})"
     unpacked = f"given.unpack({source})" if case.setup["unpack"] == "own" else source
     return [
@@ -147,12 +147,18 @@ def _before_looks(page: Page, case: Case) -> None:
     reads = case.looks or (recipe.schedule.own and bool(case.setup["own"].get("scheduler_reads")))
     if reads and _some_rows(case):
         page.setting("LOOK_ROWS", recipe.look_rows, "examples of valid that a look reads")
-        main.append(f"look_rows = torch.randperm({size_of(case, 'valid')}, generator=torch.Generator().manual_seed(SEED))[:LOOK_ROWS].sort().values")
+        main.append(
+            f"look_rows = torch.randperm({size_of(case, 'valid')}, generator=torch.Generator().manual_seed(SEED))[:LOOK_ROWS].sort().values"
+        )
     if not case.looks:
         return
     if not case.loop:
         steps = ", ".join(str(look) for look in recipe.looks())
-        listed = f"[{steps}]" if len(steps) < 100 else "[\n" + textwrap.fill(steps, WIDTH, initial_indent="    ", subsequent_indent="    ") + ",\n]"
+        listed = (
+            f"[{steps}]"
+            if len(steps) < 100
+            else "[\n" + textwrap.fill(steps, WIDTH, initial_indent="    ", subsequent_indent="    ") + ",\n]"
+        )
         page.setting("LOOKS", Literal(listed), "" if "\n" in listed else "steps after which valid is read")
     if case.reacts:
         main.append("history, reaction = [], 1.0")
@@ -213,11 +219,20 @@ def _own_loop(page: Page, case: Case) -> None:
     page.need("import itertools")
     main += ["", "for epoch in itertools.count():", f"    if step >= {_end(case)}:", "        break"]
     body = ["model.train()"]
-    call = "given.loop(model, loss_function, optimizer, scheduler, Loader(train, epoch" + (", given" if "given." in rows_call(case) else "") + "))"
+    call = (
+        "given.loop(model, loss_function, optimizer, scheduler, Loader(train, epoch"
+        + (", given" if "given." in rows_call(case) else "")
+        + "))"
+    )
     if recipe.schedule.own:
         reads = case.setup["own"].get("scheduler_reads")
         value = evaluate(case, "model", "valid", "look_rows" if _some_rows(case) else "") if reads else ""
-        body += ["before = scheduler.last_epoch", call, "if scheduler.last_epoch == before:  # the loop leaves it to its caller", f"    scheduler.step({value})"]
+        body += [
+            "before = scheduler.last_epoch",
+            call,
+            "if scheduler.last_epoch == before:  # the loop leaves it to its caller",
+            f"    scheduler.step({value})",
+        ]
     else:
         body.append(call)
     if case.looks:
@@ -231,9 +246,9 @@ def _end(case: Case) -> str:
 
 def _loader(case: Case) -> str:
     given = ", given" if "given." in rows_call(case) else ""
-    take = "train.take(rows, stream(SEED, STEP, k))" if case.datasets else "take(train, rows)"
+    take = "train.read(rows, stream(SEED, STEP, k))" if case.datasets else "take(train, rows)"
     take = take if case.on_cpu else f"to_device({take})"
-    rows = rows_call(case).replace("train)", "train)")
+    rows = rows_call(case)
     return "\n".join([
         "class Loader:",
         '    """One epoch of batches for your own loop; batch k is read and used under its own seed."""',
@@ -262,8 +277,8 @@ def _ending(page: Page, case: Case) -> None:
     if case.recipe.keep == "best":
         main.append("model.load_state_dict(best_weights)")
     for part in ("valid", "audit"):
-        main.append(f'print(f"{case.facts["metric"]} on {part}: {{{evaluate(case, "model", part)}!r}}")')
+        main.append(f'print("{case.facts["metric"]} on {part}:", {evaluate(case, "model", part)})')
     main.append("torch.save(model.state_dict(), WEIGHTS)")
-    main.append('print(f"weights: {WEIGHTS}")')
+    main.append('print("weights:", WEIGHTS)')
     page.need("from pathlib import Path")
     page.setting("WEIGHTS", Literal(f'Path(__file__).with_name("{WEIGHTS}")'))

@@ -46,7 +46,9 @@ def script_of(case: Case, path: Path) -> str:
     try:
         compile(text, str(path), "exec")
     except SyntaxError as error:
-        raise RefusedError(f"the script for {case.folder} would not be valid Python ({error}); please report this with the run's folder") from error
+        raise RefusedError(
+            f"the script for {case.folder} would not be valid Python ({error}); please report this with the run's folder"
+        ) from error
     return text
 
 
@@ -62,7 +64,11 @@ def _header(case: Case, path: Path) -> str:
     recipe, source = case.recipe, case.origin["source"]
     what = title(case) or (f"{Path(source).name}: the training of its model." if source else "A training.")
     said = [what, ""]
-    said.append(wrapped(f"Written by Fallline from the run {case.folder.resolve().name}; it needs PyTorch and what is imported below, not Fallline."))
+    said.append(
+        wrapped(
+            f"Written by Fallline from the run {case.folder.resolve().name}; it needs PyTorch and what is imported below, not Fallline."
+        )
+    )
     paste = case.origin["kind"] != "table" and inlined_file(case) is None
     if paste:
         said += ["", wrapped("TO FILL IN: problem_parts(), the one place marked PASTE HERE, with your model and data.")]
@@ -78,7 +84,11 @@ def _header(case: Case, path: Path) -> str:
         values = ", ".join(f"{value!r} on {part}" for part, value in case.outcome.items())
         said += ["", wrapped(f"The run's {case.facts['metric']} is {values}.")]
     version = f" and torch {case.torch}" if case.torch else ""
-    same = "on one thread the weights are the run's, bit for bit" if case.on_cpu else "the weights are the run's up to the order of sums on a GPU"
+    same = (
+        "on one thread the weights are the run's, bit for bit"
+        if case.on_cpu
+        else "the weights are the run's up to the order of sums on a GPU"
+    )
     said.append(wrapped(f"On the same kind of machine{version} {same}."))
     return "\n".join(said).replace("\\", "\\\\").replace('"""', "'''") + "\n"
 

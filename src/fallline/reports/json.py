@@ -20,10 +20,24 @@ SCHEMA: Mapping[str, Any] = {
     "baseline_recipe": None,
     "plan": None,
     "verdict": dict.fromkeys(
-        ("status", "metric", "baseline", "difference", "interval", "confidence", "covers", "seeds", "cut_by_deadline")
+        (
+            "status",
+            "metric",
+            "baseline",
+            "difference",
+            "interval",
+            "confidence",
+            "covers",
+            "seeds",
+            "cut_by_deadline",
+            "compared_at",
+            "overruled",
+            "winner",
+            "splits",
+        )
     ),
     "cost": dict.fromkeys(("wall_s", "steps", "plain_training_s", "price_work", "price_wall")),
-    "candidates": dict.fromkeys(("recipe", "family", "status", "stopped_at", "metric", "reason")),
+    "candidates": dict.fromkeys(("name", "recipe", "family", "status", "stopped_at", "metric", "reason")),
     "artifacts": dict.fromkeys(("model", "recipe", "journal", "report")),
 }
 

@@ -45,7 +45,9 @@ ENTRY = Loss(
     title="Cross-entropy with label smoothing",
     source="Szegedy et al. (2016); Muller et al. (2019); torch.nn.CrossEntropyLoss(label_smoothing=...)",
     space={
-        "label_smoothing": Hyperparameter(default=0.1, why="the value of Inception, the Transformer and ViT", low=0.02, high=0.2),
+        "label_smoothing": Hyperparameter(
+            default=0.1, why="the value of Inception, the Transformer and ViT", low=0.02, high=0.2, below=1.0
+        ),
         "ignore_index": Hyperparameter(
             default=-100, why="torch's default: no class has this number, so nothing is ignored", negative=True, whole=True
         ),

@@ -53,14 +53,14 @@ def keywords(settings: Settings, *skip: str) -> str:
 
 def beta1(default: float = 0.9, why: str = "torch's default and the paper's: gradients are averaged over about 10 steps") -> Hyperparameter:
     """The share of the averaged gradient that is kept a step."""
-    return Hyperparameter(default=default, why=why, low=0.8, high=0.98)
+    return Hyperparameter(default=default, why=why, low=0.8, high=0.98, below=1.0)
 
 
 def beta2(
     default: float = 0.999, why: str = "torch's default and the paper's: squares are averaged over about 1,000 steps"
 ) -> Hyperparameter:
     """The share of the averaged squared gradient that is kept a step."""
-    return Hyperparameter(default=default, why=why, low=0.9, high=0.9999)
+    return Hyperparameter(default=default, why=why, low=0.9, high=0.9999, below=1.0)
 
 
 def eps(default: float = 1e-8, why: str = "torch's default and the paper's: far below any gradient that matters") -> Hyperparameter:

@@ -45,7 +45,9 @@ ENTRY = Optimizer(
     source="Polyak (1964); Sutskever et al. (2013); torch.optim.SGD",
     space={
         "lr": lr(1e-3, "torch's default; image recipes use 0.1", low=1e-3, high=1.0),
-        "momentum": Hyperparameter(default=0.9, why="torch has 0, which is sgd; 0.9 is what nearly every recipe uses", low=0.8, high=0.99),
+        "momentum": Hyperparameter(
+            default=0.9, why="torch has 0, which is sgd; 0.9 is what nearly every recipe uses", low=0.8, high=0.99, below=1.0
+        ),
         "l2": l2(),
     },
     example={"lr": 0.02, "momentum": 0.5, "l2": 0.01},

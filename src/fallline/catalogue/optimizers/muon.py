@@ -64,7 +64,7 @@ ENTRY = Optimizer(
     source="Jordan et al. (2024); Liu et al. (2025), Muon is Scalable for LLM Training",
     space={
         "lr": lr(1e-3, "torch's default for Muon and AdamW alike", low=1e-4, high=3e-2),
-        "momentum": Hyperparameter(default=0.95, why="torch's default and Jordan's", low=0.85, high=0.98),
+        "momentum": Hyperparameter(default=0.95, why="torch's default and Jordan's", low=0.85, high=0.98, below=1.0),
         "nesterov": Hyperparameter(default=True, why="torch's default and Jordan's, who found it better throughout", choices=(True, False)),
         "ns_steps": Hyperparameter(default=5, why="torch's default: enough for the fixed polynomial", low=3, high=6, whole=True),
         "adjust": Hyperparameter(

@@ -47,7 +47,12 @@ ENTRY = Optimizer(
     space={
         "lr": lr(1e-3, "torch's default; image recipes use 0.1", low=1e-3, high=1.0),
         "momentum": Hyperparameter(
-            default=0.9, why="torch has 0, where Nesterov means nothing; 0.9 is the usual value", low=0.8, high=0.99, above_zero=True
+            default=0.9,
+            why="torch has 0, where Nesterov means nothing; 0.9 is the usual value",
+            low=0.8,
+            high=0.99,
+            above_zero=True,
+            below=1.0,
         ),
         "l2": l2(),
     },

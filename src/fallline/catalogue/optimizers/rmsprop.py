@@ -46,9 +46,11 @@ ENTRY = Optimizer(
     source="Hinton (2012), lecture 6e; torch.optim.RMSprop",
     space={
         "lr": lr(1e-2, "torch's default; the lecture used 0.001", low=1e-5, high=1e-2),
-        "alpha": Hyperparameter(default=0.99, why="torch's default: squares are averaged over about 100 steps", low=0.9, high=0.999),
+        "alpha": Hyperparameter(
+            default=0.99, why="torch's default: squares are averaged over about 100 steps", low=0.9, high=0.999, below=1.0
+        ),
         "eps": eps(),
-        "momentum": Hyperparameter(default=0.0, why="torch's default: Hinton's form has none", low=0.0, high=0.95),
+        "momentum": Hyperparameter(default=0.0, why="torch's default: Hinton's form has none", low=0.0, high=0.95, below=1.0),
         "centered": Hyperparameter(
             default=False, why="torch's default: the variance form costs one more float a weight", choices=(False, True)
         ),

@@ -6,8 +6,7 @@ from fallline.catalogue import Hyperparameter
 
 WARMUP = Hyperparameter(
     default=0.0, low=0.0, high=0.1, unit="share of the length",
-    why="0 is what torch's schedulers do; adaptive recipes in the portfolio ask for 0.02 to 0.05",
-)  # fmt: skip
+    why="0 is what torch's schedulers do; adaptive recipes in the portfolio ask for 0.02 to 0.05", below=1.0)  # fmt: skip
 
 
 def warmed(step: int, length: int, warmup: float) -> tuple[float, int, int]:

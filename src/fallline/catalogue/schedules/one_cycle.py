@@ -46,7 +46,7 @@ ENTRY = Schedule(
     source="Smith and Topin (2018); torch.optim.lr_scheduler.OneCycleLR",
     space={
         "pct_start": Hyperparameter(
-            default=0.3, why="torch's default, after fast.ai's experiments", low=0.1, high=0.5, unit="share of the length"
+            default=0.3, why="torch's default, after fast.ai's experiments", low=0.1, high=0.5, unit="share of the length", below=1.0
         ),
         "div_factor": Hyperparameter(
             default=25.0, why="torch's default: the first step runs at 4 % of the peak", low=5.0, high=100.0, log=True, above_zero=True
