@@ -43,9 +43,8 @@ def main() -> None:
     mean, spread = np.mean(differences), np.std(differences, ddof=1) / np.sqrt(len(differences))
     half = t_quantile(0.975, len(differences) - 1) * spread
     lower = sum(difference < 0 for difference in differences)
-    print(
-        f"\nbelow the baseline in {lower} of {len(differences)}; mean difference {mean:+,.0f}, 95 % interval {mean - half:+,.0f} to {mean + half:+,.0f}"
-    )
+    interval = f"95 % interval {mean - half:+,.0f} to {mean + half:+,.0f}"
+    print(f"\nbelow the baseline in {lower} of {len(differences)}; mean difference {mean:+,.0f}, {interval}")
 
 
 if __name__ == "__main__":

@@ -11,28 +11,35 @@ import argparse
 import platform
 import random
 import time
+from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
-from fallline._planning import make_plan
-from fallline._setting import prepare
 from torch import nn
 
 from fallline import Problem, Recipe
 from fallline._constraints import Constraints
+from fallline._planning import make_plan
 from fallline._recipe import Part
+from fallline._setting import prepare
 from fallline._step import start
 
+
+def mlp(*widths: int) -> Callable[[], nn.Module]:
+    """A factory of plain ReLU networks."""
+
+    def make() -> nn.Module:
+        layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())]
+        return nn.Sequential(*layers[:-1])
+
+    return make
+
+
 MODELS = {
-    "mlp 16-128-128-1, batch 128": (
-        lambda: nn.Sequential(nn.Linear(16, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 1)),
-        128,
-    ),
-    "mlp 64-16-16-1, batch 32": (lambda: nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 1)), 32),
-    "mlp 64-512-512-1, batch 256": (
-        lambda: nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 1)),
-        256,
-    ),
+    "mlp 16-128-128-1, batch 128": (mlp(16, 128, 128, 1), 128),
+    "mlp 64-16-16-1, batch 32": (mlp(64, 16, 16, 1), 32),
+    "mlp 64-512-512-1, batch 256": (mlp(64, 512, 512, 1), 256),
 }
 
 
@@ -75,29 +82,31 @@ def main() -> None:
     )
     print("| model | plain | foreach | fused | fallline | fallline / fastest (10 %, 90 %) |\n|---|---|---|---|---|---|")
     for name, (make, batch) in MODELS.items():
-        width = next(make().parameters()).shape[1]
-        torch.manual_seed(0)
-        x, y = torch.randn(4096, width), torch.randn(4096, 1)
-        problem = Problem(
-            model=make, train=(x, y), valid=(x[:64], y[:64]), audit=(x[:64], y[:64]), metric="mse", batch_size=batch, epochs=20
-        )
-        loops = {
-            "plain": lambda m=make, b=batch: bare(m(), x, y, b, args.steps, foreach=False),
-            "foreach": lambda m=make, b=batch: bare(m(), x, y, b, args.steps, foreach=True),
-            "fused": lambda m=make, b=batch: bare(m(), x, y, b, args.steps, fused=True),
-            "fallline": lambda p=problem: ours(p, args.steps),
-        }
-        times: dict[str, list[float]] = {key: [] for key in loops}
-        for _ in range(args.repeats):
-            for key in random.Random(len(times["plain"])).sample(list(loops), len(loops)):
-                times[key].append(loops[key]())
-        fastest = np.min([times[key] for key in ("plain", "foreach", "fused")], axis=0)
-        ratio = np.array(times["fallline"]) / fastest
-        micros = {key: 1e6 * float(np.median(values)) / args.steps for key, values in times.items()}
-        low, high = np.quantile(ratio, [0.1, 0.9])
-        print(
-            f"| {name} | " + " | ".join(f"{micros[key]:.0f} µs" for key in loops) + f" | {np.median(ratio):.3f} ({low:.3f}, {high:.3f}) |"
-        )
+        print(row(name, make, batch, args.repeats, args.steps), flush=True)
+
+
+def row(name: str, make: Callable[[], nn.Module], batch: int, repeats: int, steps: int) -> str:
+    """One model's line of the table."""
+    width = next(make().parameters()).shape[1]
+    torch.manual_seed(0)
+    x, y = torch.randn(4096, width), torch.randn(4096, 1)
+    few = (x[:64], y[:64])
+    problem = Problem(model=make, train=(x, y), valid=few, audit=few, metric="mse", batch_size=batch, epochs=20)
+    loops = {
+        "plain": lambda: bare(make(), x, y, batch, steps, foreach=False),
+        "foreach": lambda: bare(make(), x, y, batch, steps, foreach=True),
+        "fused": lambda: bare(make(), x, y, batch, steps, fused=True),
+        "fallline": lambda: ours(problem, steps),
+    }
+    times: dict[str, list[float]] = {key: [] for key in loops}
+    for repeat in range(repeats):
+        for key in random.Random(repeat).sample(list(loops), len(loops)):
+            times[key].append(loops[key]())
+    fastest = np.min([times[key] for key in ("plain", "foreach", "fused")], axis=0)
+    ratio = np.array(times["fallline"]) / fastest
+    micros = " | ".join(f"{1e6 * float(np.median(times[key])) / steps:.0f} µs" for key in loops)
+    low, high = np.quantile(ratio, [0.1, 0.9])
+    return f"| {name} | {micros} | {np.median(ratio):.3f} ({low:.3f}, {high:.3f}) |"
 
 
 if __name__ == "__main__":

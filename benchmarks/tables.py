@@ -41,10 +41,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     print(f"{platform.machine()}, torch {torch.__version__}, price {args.price:g}, seed {args.seed}\n")
-    print(
-        "| table | task | metric | baseline | chosen | 95 % interval of the difference | verdict | recipe | work | wall | training | evaluation |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    heads = ["table", "task", "metric", "baseline", "chosen", "95 % interval", "verdict", "recipe"]
+    heads += ["work", "wall", "training", "evaluation"]
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for name, (target, metric) in SETS.items():
         problem = open_problem(str(args.folder / f"{name}.csv.gz"), target=target, metric=metric, seed=args.seed)
         with tempfile.TemporaryDirectory() as folder:

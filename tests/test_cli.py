@@ -40,9 +40,13 @@ SCHEMA = {
         "covers": str,
         "seeds": int,
         "cut_by_deadline": bool,
+        "compared_at": object,  # a step, or null where both were trained to the end
+        "overruled": bool,
+        "winner": str,
+        "splits": int,
     },
     "cost": {"wall_s": float, "steps": int, "plain_training_s": float, "price_work": float, "price_wall": float},
-    "candidates": [{"recipe": dict, "family": str, "status": str, "stopped_at": int, "metric": float, "reason": str}],
+    "candidates": [{"name": str, "recipe": dict, "family": str, "status": str, "stopped_at": int, "metric": float, "reason": str}],
     "artifacts": {"model": str, "recipe": str, "journal": str, "report": None},
 }
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from fallline._planning import make_plan
-from fallline._setting import prepare
 from safetensors.torch import load_file
 from torch import nn
 
@@ -22,8 +20,10 @@ from fallline._budget import Clock
 from fallline._choose import resume
 from fallline._constraints import Constraints
 from fallline._plan import SHAPES, Plan, expected_work, rungs_for, shape_for
+from fallline._planning import make_plan
 from fallline._recipe import Recipe
 from fallline._run import Run
+from fallline._setting import prepare
 
 
 class Net(nn.Module):

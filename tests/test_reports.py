@@ -60,7 +60,7 @@ def document() -> dict[str, Any]:
         "plan": {},
         "verdict": {
             "status": "better", "metric": 0.91234, "baseline": 0.88123, "difference": 0.03111, "interval": [0.01, 0.05],
-            "confidence": 0.95, "covers": "examples+assumed seeds", "seeds": 1, "cut_by_deadline": False, "compared_at": None,
+            "confidence": 0.95, "covers": "examples+assumed seeds", "seeds": 1, "cut_by_deadline": False, "compared_at": None, "splits": 1,
             "overruled": False, "winner": "first",
         },
         "cost": {"wall_s": 61.0, "steps": 3500, "plain_training_s": 15.0, "price_work": 3.5, "price_wall": 4.0},
@@ -203,5 +203,5 @@ def test_a_race_that_is_not_over_has_no_report(tmp_path: Path) -> None:
 def test_json_takes_what_the_schema_names_and_nothing_else(tmp_path: Path) -> None:
     found = json.loads(told(tmp_path, document(), report="json"))
     assert "reasons" not in found
-    assert set(found["candidates"][0]) == {"recipe", "family", "status", "stopped_at", "metric", "reason"}
+    assert set(found["candidates"][0]) == {"name", "recipe", "family", "status", "stopped_at", "metric", "reason"}
     assert found["verdict"]["interval"] == [0.01, 0.05]

@@ -51,7 +51,7 @@ TABLES = [
     Table("tabular/letter_recognition", "letter", "accuracy", "multiclass", 0.93),
     Table("tabular/rand_doctor_visits", "mdvis", "poisson_deviance", "count", 4.6),
     Table("series/metro_traffic_hourly", "traffic_volume", "mae", "count", 600),
-    Table("series/ETTh1", "OT", "mae", "regression", 5, {"time": "date"}),
+    Table("series/ETTh1", "OT", "mae", "regression", 12, {"time": "date"}),  # it drifts, and a row of a table sees no earlier row
     Table("series/mauna_loa_co2_weekly", "co2", "mae", "regression", 2),
     Table("series/sunspots_yearly", "sunspots", "mae", "regression", 60),
     Table("series/airline_passengers", "passengers", "mae", "regression", 80),

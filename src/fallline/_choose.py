@@ -91,7 +91,9 @@ def resume(run: Run | str | Path, problem: Problem, *, say: Callable[[str], None
     events = run.events()
     start = next((event for event in events if event["event"] == "start"), None)
     if start is None:
-        raise UsageError(f"the run {run.folder} stopped before its race began; start it anew with fallline choose")
+        raise UsageError(f"the run {run.folder} stopped before its race began; start it anew")
+    if (run.folder / "verdict.json").exists():
+        raise UsageError(f"the race of {run.folder} is over; its verdict is in verdict.json, its weights in model.safetensors")
     plan = Plan.from_dict(run.read_json("plan.json"))
     spent = max((event["spent_s"] for event in events if "spent_s" in event), default=0.0)
     clock = clock or Clock()

@@ -55,13 +55,10 @@ def document_of(race: Race, decided: Decided, problem_facts: dict[str, Any], pla
         "candidates": [row(race, entry) for entry in ranked(race)],
         "artifacts": {"model": "model.safetensors", "recipe": "recipe.toml", "journal": "journal.jsonl", "report": None},
     }
-    said = (
-        [
-            f"With fewer than {FEW_EXAMPLES} examples in all, one split cannot decide between recipes; collect more data, or pay --price 8 for more splits."
-        ]
-        if few
-        else []
-    )
+    said = []
+    if few:
+        said.append(f"With fewer than {FEW_EXAMPLES} examples in all, one split cannot decide between recipes.")
+        said.append("Collect more data, or pay a price of 8 for more splits of the same rows.")
     document["reasons"] = said + reasons(race, decided, document)
     return document
 

@@ -155,7 +155,7 @@ def candidates(
 
 
 def stock_loss(loss: Any) -> str | None:
-    """The entry that a user's loss object is an instance of, or that is its function in torch.nn.functional; None for a loss of their own."""
+    """The entry that a user's loss object is an instance of, or whose function in torch.nn.functional it is; None: their own."""
     name = f"torch.nn.{type(loss).__name__}"
     if getattr(loss, "__module__", "") == "torch.nn.functional":
         words = loss.__name__.replace("binary_cross_entropy", "bce").removesuffix("_loss").replace("_", "")  # mse_loss is MSELoss

@@ -124,8 +124,10 @@ class Problem:
     def new_model(self, seed: int = 0) -> nn.Module:
         """A fresh model with the initial weights of `seed`; a module given by the user is copied with the weights it has."""
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            torch.manual_seed(stream(0, INIT))  # what a module draws while it is imported is the same in every process
+            factory, keywords = _found(self.model)
             torch.manual_seed(stream(seed, INIT))
-            model = copy.deepcopy(self.model) if isinstance(self.model, nn.Module) else _made(self.model)
+            model = copy.deepcopy(factory) if isinstance(factory, nn.Module) else _made(factory, keywords)
         if self.precision == "64":
             model = model.double()
         if not model.training:  # left in eval mode as a whole, as pretrained models come; otherwise each part keeps its mode (frozen norms)
@@ -180,14 +182,13 @@ def imported(path: str) -> Any:
     return getattr(module, name)
 
 
-def _made(factory: Any) -> nn.Module:
-    keywords: Mapping[str, Any] = {}
-    if isinstance(factory, tuple):
-        factory, keywords = factory
-    if isinstance(factory, str):
-        factory = imported(factory)
-    if isinstance(factory, nn.Module):
-        return copy.deepcopy(factory)
+def _found(given: Any) -> tuple[Any, Mapping[str, Any]]:
+    """The module or the function that makes it, imported where it is named, and the keywords of its call."""
+    factory, keywords = given if isinstance(given, tuple) else (given, {})
+    return (imported(factory) if isinstance(factory, str) else factory), keywords
+
+
+def _made(factory: Any, keywords: Mapping[str, Any]) -> nn.Module:
     try:
         model = factory(**keywords)
     except FalllineError:

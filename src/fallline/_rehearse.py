@@ -1,4 +1,4 @@
-"""Rehearsal: the user's own loss, optimizer, scheduler, clip and metric, tried on one batch, so that a fault in them is said before the race."""
+"""Rehearsal: the user's own loss, optimizer, scheduler, clip and metric tried on one batch: their faults are said before the race."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exporters: ways out of a run's folder into other tools. One exporter a file (`ENTRY = Exporter(...)`); it reads the folder and nothing else.
+"""Exporters: ways out of a run's folder into other tools. One exporter a file (`ENTRY = Exporter(...)`), which reads the folder only.
 
 `write(folder, out)` writes the export of the run in `folder` and returns its path; `out` is a file, a folder, or None for the run's own
 folder. What cannot be exported is refused with a message that says why, before anything is written.

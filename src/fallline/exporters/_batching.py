@@ -30,7 +30,7 @@ def write_batches(page: Page, case: Case) -> None:
     page.add(BATCHES, _epoch_rows(page, case))
     if case.workers and not case.loop:
         page.setting("WORKERS", case.workers, "processes that read examples ahead")
-        page.need("from torch.utils.data import DataLoader, Dataset".split(", ")[0], "from torch.utils.data import Dataset")
+        page.need("from torch.utils.data import DataLoader", "from torch.utils.data import Dataset")
         page.add(BATCHES, SEEDED)
     if not case.on_cpu:
         page.add(BATCHES, TO_DEVICE)
@@ -131,11 +131,12 @@ def _epoch_rows(page: Page, case: Case) -> str:
             "    return [torch.as_tensor(batch) for batch in sampler][:BATCHES_PER_EPOCH]",
         ])  # fmt: skip
     dropped = setup["batches_per_epoch"] * setup["batch_size"] <= case.profile["rows"]
-    last = "; an incomplete last one is dropped" if dropped else ""
+    said = "in a new order" if setup["shuffle"] else "in the order of the data"
+    said += "; an incomplete last one is dropped" if dropped else ""
     shuffled = "torch.randperm(count, generator=torch.Generator().manual_seed(stream(SEED, ORDER, epoch)))"
     return "\n".join([
         f"def epoch_rows(count{', epoch' if setup['shuffle'] else ''}):",
-        f'    """The row numbers of each batch of one epoch, {"in a new order" if setup["shuffle"] else "in the order of the data"}{last}."""',
+        f'    """The row numbers of each batch of one epoch, {said}."""',
         f"    order = {shuffled if setup['shuffle'] else 'torch.arange(count)'}",
         f"    return order.split(BATCH_SIZE){'[: count // BATCH_SIZE]' if dropped else ''}",
     ])  # fmt: skip
@@ -178,10 +179,10 @@ def _endless(case: Case) -> str:
     said = '    """Training batches without end; the examples of an epoch are gathered once and then cut."""'
     if case.pairs:
         body = [
-            f"    inputs, target = {tree}",
             *count,
             f"        order = torch.cat({rows})",
-            f"        yield from zip(inputs.{PART.replace('rows', 'order')}.split(BATCH_SIZE), target.{PART.replace('rows', 'order')}.split(BATCH_SIZE))",
+            f"        gathered = [leaf.index_select(0, order).split(BATCH_SIZE) for leaf in {tree}]",
+            "        yield from zip(*gathered, strict=True)",
         ]
     else:
         body = [

@@ -41,7 +41,7 @@ class Case:
             raise UsageError(f"the run {folder} has no recipe yet; let it end first: fallline resume {folder}")
         problem = _json(folder / "problem.json") or {}
         if "setup" not in problem:
-            raise UsageError(f"the run {folder} does not say how its problem was trained; run it again with this version, then export it")
+            raise UsageError(f"the run {folder} does not say what its problem was like; export a run of `fallline choose` by this version")
         verdict = _json(folder / "verdict.json") or {}
         return cls(
             folder=folder,
@@ -164,7 +164,9 @@ class Case:
             return {split: trained[split] for split in ("valid", "audit") if split in trained}
         document = _json(self.folder / "verdict.json") or {}
         verdict = document.get("verdict", {})
-        known = {} if verdict.get("compared_at") is not None else {"audit": verdict.get("metric")}  # else it is that of an earlier step
+        known = {"audit": verdict.get("metric")}
+        if verdict.get("compared_at") is not None or verdict.get("splits", 1) > 1:
+            known = {}  # that of an earlier step, or a mean over splits
         same = [row for row in document.get("candidates", ()) if row["recipe"] == document.get("recipe")]
         if same and same[0]["status"] == "finished":
             known["valid"] = same[0]["metric"]

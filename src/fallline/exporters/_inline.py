@@ -23,7 +23,7 @@ class Inlined:
 
 
 def inlined(text: str, path: Path) -> Inlined:
-    """The file at `path` with this package's imports replaced, its folder and name given back to it, and what only runs as a script taken out."""
+    """The file at `path` without its imports of this package and without what only runs as a script, and with its folder and name."""
     tree = ast.parse(text)
     lines = text.splitlines()
     future = False
@@ -60,13 +60,12 @@ def title_of(text: str) -> str:
 
 def _imports(tree: ast.Module) -> list[ast.Import | ast.ImportFrom]:
     """Statements, at any depth, that import this package."""
-    found: list[ast.Import | ast.ImportFrom] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import) and any(alias.name.split(".")[0] == PACKAGE for alias in node.names):
-            found.append(node)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
-            found.append(node)
-    return found
+
+    def ours(node: ast.Import | ast.ImportFrom) -> bool:
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        return any(module.split(".")[0] == PACKAGE for module in modules)
+
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) and ours(node)]
 
 
 def _stand_in(statement: ast.Import | ast.ImportFrom, line: str) -> list[str]:

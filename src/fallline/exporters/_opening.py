@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fallline._errors import RefusedError
-from fallline._journal import write_text
 from fallline.doors import models
 from fallline.exporters._case import Case
 from fallline.exporters._inline import inlined, title_of
-from fallline.exporters._page import FITTED, Literal, Page, in_lines, literal
+from fallline.exporters._page import FITTED, Literal, Page, in_lines, literal, wrapped
 from fallline.exporters._source import copied
 
 EMBEDDED_BYTES = 20_000  # a preparation up to this size stands in the script, a larger one in a file beside it
@@ -40,10 +39,10 @@ def open_table(page: Page, case: Case, script: Path) -> None:
         page.add(FITTED, f"PREPARATION = {literal({**preparation, 'split': Literal('SPLIT')})}")
         page.main.append('tables = parts(read_frame(DATA, PREPARATION["reading"]), PREPARATION)')
     else:
-        beside = script.with_name(f"{script.stem}_preparation.json")
-        write_text(beside, json.dumps(case.preparation, ensure_ascii=False))
+        beside = f"{script.stem}_preparation.json"
+        page.beside[beside] = json.dumps(case.preparation, ensure_ascii=False)
         page.need("import json", "from pathlib import Path")
-        page.setting("PREPARATION", Literal(f'Path(__file__).with_name("{beside.name}")'), "what was fitted on the training rows")
+        page.setting("PREPARATION", Literal(f'Path(__file__).with_name("{beside}")'), "what was fitted on the training rows")
         page.main.append('preparation = json.loads(PREPARATION.read_text(encoding="utf-8"))')
         page.main.append('tables = parts(read_frame(DATA, preparation["reading"]), preparation)')
     page.main.append('train, valid, audit = tables["train"], tables["valid"], tables["audit"]')
@@ -188,16 +187,19 @@ def _place(case: Case) -> str:
     if "schedule" in case.own:
         fields.append(f"scheduler: {_article(own['scheduler'])}")
     why = _why(case)
+    names = [field.partition(":")[0] for field in fields]
     listed = "\n".join(f"                {field}" for field in fields)
     return f'''
         def problem_parts():
-            """The one place to fill in: {why}
+            """The one place to fill in.
+
+{wrapped(why, " " * 12, " " * 12)}
 
             Paste here what you gave to Problem(...), and return it:
 
 {listed}
             """
-            # PASTE HERE, for instance: return SimpleNamespace(model=..., {", ".join(f"{part}=..." for part, s in setup["sources"].items() if s)})
+            # PASTE HERE, for instance: return SimpleNamespace({", ".join(f"{name}=..." for name in names)})
             raise NotImplementedError("paste your model and data into problem_parts(); its docstring says what belongs there")
         '''
 
@@ -205,7 +207,7 @@ def _place(case: Case) -> str:
 def _why(case: Case) -> str:
     text = _file(case)
     if text is None:
-        return "the problem was made in Python, and a run's folder holds no Python objects."
+        return "The problem was made in Python, and a run's folder holds no Python objects."
     return f"{case.origin['source']} cannot stand here: {inlined(text, Path(case.origin['source'])).why_not}."
 
 

@@ -77,12 +77,7 @@ def _groups(page: Page, case: Case, entry: Optimizer, decay: str) -> str:
         if everything
         else "Decay acts on matrices and kernels; biases, norms and embeddings are kept off it"
     )
-    page.add(
-        OPTIMIZER,
-        f"""
-        NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-        """,
-    )
+    page.add(OPTIMIZER, copied(constants=[("fallline._kinds", "NORMS")]))
     page.add(
         OPTIMIZER,
         f'''
@@ -192,7 +187,7 @@ def write_average(page: Page, case: Case) -> None:
             """Move the average towards the weights. A young average forgets its start: its decay grows with the steps."""
             decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
             for module in ("parameters", "buffers"):
-                for mine, theirs in zip(getattr(average, module)(), getattr(model, module)()):
+                for mine, theirs in zip(getattr(average, module)(), getattr(model, module)(), strict=True):
                     if mine.is_floating_point():
                         mine.lerp_(theirs, 1 - decay)
                     else:

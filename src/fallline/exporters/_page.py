@@ -16,8 +16,8 @@ from fallline.exporters._source import Copied, bound_names, joined, plain, renam
 WIDTH = 120  # of wrapped text; lines copied from elsewhere may be longer
 FITTED = "Numbers that were fitted"  # long and not for reading: it comes last
 ORDER = (
-    "Random numbers", "What you fill in", "Data", "Model", "Batches", "Loss", "Optimizer", "Learning rate", "Average of the weights", "Judging",
-    FITTED,
+    "Random numbers", "What you fill in", "Data", "Model", "Batches",
+    "Loss", "Optimizer", "Learning rate", "Average of the weights", "Judging", FITTED,
 )  # fmt: skip
 
 
@@ -40,6 +40,7 @@ class Page:
     main: list[str] = field(default_factory=list)
     before: list[str] = field(default_factory=list)  # lines between the settings and the user's text
     theirs: str = ""  # a user's own text: it stands behind the settings, and its names are left alone
+    beside: dict[str, str] = field(default_factory=dict)  # files that lie beside the script, by name
     future: bool = False  # whether that text postpones annotations
 
     def need(self, *statements: str) -> None:
@@ -48,7 +49,9 @@ class Page:
 
     def setting(self, name: str, value: object, why: str = "") -> None:
         """A value that a reader may want to change, at the top."""
-        self.settings.append(f"{name} = {literal(value)}" + (f"  # {why}" if why else ""))
+        line = f"{name} = {literal(value)}"
+        fits = len(line) + len(why) <= WIDTH and "\n" not in line
+        self.settings += [f"{line}  # {why}"] if why and fits else [f"# {why}", line] if why else [line]
 
     def add(self, section: str, text: str | Copied) -> None:
         """Definitions below a heading; a text that stands there already is not repeated."""
@@ -70,11 +73,12 @@ class Page:
         main = "\n".join(["def main():", *(f"    {line}" if line else "" for line in self.main)])
         ending = (fitted + "\n\n\n" if fitted else "") + 'if __name__ == "__main__":\n    main()'
         settings = "\n".join([*self.settings, *self.before])
-        imports = [statement for statement in dict.fromkeys(self.imports)]
+        imports = list(dict.fromkeys(self.imports))
         if self.theirs:
             settings, ours, main, ending, imports = self._apart([settings, ours, main, ending], imports)
         used = names_in(settings, ours, main, ending)
-        imports = [statement for statement in imports if _name(statement) in used]
+        theirs = set() if not self.theirs else {_name(line) for line in _import_lines(self.theirs) & set(imports)} - names_in(settings)
+        imports = [statement for statement in imports if _name(statement) in used - theirs]
         parts = [f'"""{self.header}"""']
         parts += ["from __future__ import annotations"] if self.future else []
         parts += [sorted_imports(imports), settings]
@@ -149,8 +153,8 @@ def sorted_imports(statements: Iterable[str]) -> str:
     return "\n\n".join(block for block in written if block)
 
 
-def wrapped(text: str, indent: str = "") -> str:
-    return "\n".join(textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False))
+def wrapped(text: str, first: str = "", indent: str = "") -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def in_lines(text: str, indent: str = "    ") -> str:

@@ -79,7 +79,7 @@ def _lr(case: Case) -> list[str]:
         return []
     factor = "reaction * lr_factor(step)" if case.reacts and case.lr_moves else "lr_factor(step)" if case.lr_moves else "reaction"
     if case.recipe.optimizer.own:
-        return ["for group, peak in zip(optimizer.param_groups, peaks):", f'    group["lr"] = peak * {_bracketed(factor)}']
+        return ["for group, peak in zip(optimizer.param_groups, peaks, strict=True):", f'    group["lr"] = peak * {_bracketed(factor)}']
     return ["for group in optimizer.param_groups:", f'    group["lr"] = LR * {_bracketed(factor)}']
 
 
@@ -210,7 +210,7 @@ def _own_loop(page: Page, case: Case) -> None:
         main += [
             "",
             "def set_lr(*_):",
-            "    for group, peak in zip(optimizer.param_groups, peaks):",
+            "    for group, peak in zip(optimizer.param_groups, peaks, strict=True):",
             f'        group["lr"] = peak * lr_factor(min(step, {_end(case)} - 1))',
             "",
             "optimizer.register_step_pre_hook(set_lr)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fallline._errors import RefusedError
+from fallline._errors import RefusedError, UsageError
 from fallline._journal import write_text
 from fallline.exporters import Exporter
 from fallline.exporters._batching import write_batches
@@ -20,14 +20,19 @@ def write_script(folder: Path, out: Path | None = None) -> Path:
     """Write `train_<run>.py`; `out` is the file, or a folder for it."""
     case = Case.of(folder)
     path = _path(folder, out)
-    text = script_of(case, path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
+    page = page_of(case, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for name, text in page.beside.items():
+            write_text(path.with_name(name), text)
+        write_text(path, page.render())
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}; name another place with --out") from error
     return path
 
 
-def script_of(case: Case, path: Path) -> str:
-    """The script's text; a preparation too large to stand in it is written beside `path`."""
+def page_of(case: Case, path: Path) -> Page:
+    """The script that will stand at `path`, with the files that lie beside it."""
     page = Page()
     page.setting("SEED", case.recipe.seed)
     page.setting("THREADS", case.setup["threads"], "with another number sums come out a little different")
@@ -42,14 +47,13 @@ def script_of(case: Case, path: Path) -> str:
     write_training(page, case)
     write_judging(page, case)
     page.header = _header(case, path)
-    text = page.render()
     try:
-        compile(text, str(path), "exec")
+        compile(page.render(), str(path), "exec")
     except SyntaxError as error:
         raise RefusedError(
             f"the script for {case.folder} would not be valid Python ({error}); please report this with the run's folder"
         ) from error
-    return text
+    return page
 
 
 def _path(folder: Path, out: Path | None) -> Path:
@@ -75,7 +79,7 @@ def _header(case: Case, path: Path) -> str:
     said += ["", f"    python {path.name}", ""]
     shown = {"loss": recipe.loss, "optimizer": recipe.optimizer, "schedule": recipe.schedule, "clip": recipe.clip}
     for kind, part in shown.items():
-        said.append(f"{kind + ':':<11} {'your own' if part.own else part}")
+        said.append(wrapped("your own" if part.own else str(part), f"{kind + ':':<12}", " " * 12))
     for kind, extra in (("average", recipe.average), ("lr change", recipe.lr_change), ("cooldown", recipe.cooldown)):
         if extra is not None:
             said.append(f"{kind + ':':<11} {', '.join(f'{key}={value:.6g}' for key, value in vars(extra).items())}")
@@ -83,6 +87,7 @@ def _header(case: Case, path: Path) -> str:
     if case.outcome:
         values = ", ".join(f"{value!r} on {part}" for part, value in case.outcome.items())
         said += ["", wrapped(f"The run's {case.facts['metric']} is {values}.")]
+    said += [] if case.outcome else [""]
     version = f" and torch {case.torch}" if case.torch else ""
     same = (
         "on one thread the weights are the run's, bit for bit"

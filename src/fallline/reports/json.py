@@ -10,6 +10,9 @@ from typing import Any, TextIO
 from fallline.reports import Report
 from fallline.reports._folder import document
 
+VERDICT = ("status", "metric", "baseline", "difference", "interval", "confidence", "covers", "seeds", "cut_by_deadline")
+CIRCUMSTANCES = ("compared_at", "overruled", "winner", "splits")  # whether the figures are those of two full trainings on one split
+
 # A key with None is handed on as it is; a mapping names what is taken from below it. A key may be added in schema 1, never taken away.
 SCHEMA: Mapping[str, Any] = {
     "schema": None,
@@ -19,23 +22,7 @@ SCHEMA: Mapping[str, Any] = {
     "recipe": None,
     "baseline_recipe": None,
     "plan": None,
-    "verdict": dict.fromkeys(
-        (
-            "status",
-            "metric",
-            "baseline",
-            "difference",
-            "interval",
-            "confidence",
-            "covers",
-            "seeds",
-            "cut_by_deadline",
-            "compared_at",
-            "overruled",
-            "winner",
-            "splits",
-        )
-    ),
+    "verdict": dict.fromkeys((*VERDICT, *CIRCUMSTANCES)),
     "cost": dict.fromkeys(("wall_s", "steps", "plain_training_s", "price_work", "price_wall")),
     "candidates": dict.fromkeys(("name", "recipe", "family", "status", "stopped_at", "metric", "reason")),
     "artifacts": dict.fromkeys(("model", "recipe", "journal", "report")),

@@ -25,7 +25,7 @@ def resume(run: flags.RunName, output_format: flags.Format = flags.OutputFormat.
         came = origin(folder)
         if not came.get("source"):
             raise UsageError(
-                f"the problem of {folder} was made by a Python program, not read from a file; only that program can go on with it"
+                f"the problem of {folder} was made in Python, not read from a file; go on with fallline.resume({str(folder)!r}, problem)"
             )
         with session(clock, quiet=quiet, folder=str(folder)) as progress:
             from fallline import _choose

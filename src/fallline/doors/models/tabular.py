@@ -18,8 +18,8 @@ class TabularNet(nn.Module):
         numeric: F, the number of numeric features; they come standardised.
         cardinalities: for each category the number of its codes; code 0 stands for rare and unseen values.
         outputs: outputs a row; one output is given as (rows,), several as (rows, outputs).
-        width, depth: units of a hidden layer, and number of hidden layers.
-        dropout: share of hidden units dropped in training.
+        width, depth: units of a hidden layer, and number of hidden layers (a list of dropouts counts them too).
+        dropout: share of hidden units dropped in training, in every hidden layer or, as a list, in each.
         start: what the untrained outputs lie around, such as the log-odds of the classes; zeros when left out.
     """
 
@@ -30,7 +30,7 @@ class TabularNet(nn.Module):
         outputs: int = 1,
         width: int = 128,
         depth: int = 2,
-        dropout: float = 0.1,
+        dropout: float | Sequence[float] = 0.1,
         start: Sequence[float] = (),
     ) -> None:
         super().__init__()
@@ -39,10 +39,10 @@ class TabularNet(nn.Module):
         self.embeddings = nn.ModuleList(nn.Embedding(codes, size) for codes, size in zip(cardinalities, sizes, strict=True))
         inputs = numeric + sum(sizes)
         layers: list[nn.Module] = []
-        for _ in range(depth):
+        for share in [dropout] * depth if isinstance(dropout, int | float) else dropout:
             layers += [nn.Linear(inputs, width), nn.ReLU()]
-            if dropout:
-                layers.append(nn.Dropout(dropout))
+            if share:
+                layers.append(nn.Dropout(share))
             inputs = width
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(inputs, outputs)
