@@ -2,153 +2,31 @@
 
 from __future__ import annotations
 
-import re
-import runpy
+import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from exporting import PLAIN, Checker, alone, here, opened, optimizer, run_of, same_weights, schedule
 from safetensors.torch import load_file
-from torch import Tensor
 
 import fallline
-from fallline import catalogue
-from fallline._choose import facts
-from fallline._constraints import Constraints
-from fallline._journal import write_text
-from fallline._planning import make_plan
+from fallline._errors import RefusedError, UsageError
 from fallline._problem import Problem
-from fallline._recipe import Average, Cooldown, LrChange, Part, Recipe
-from fallline._record import record
-from fallline._run import Run
-from fallline._setting import prepare
-from fallline._train import Trained
+from fallline._recipe import Average, Cooldown, LrChange, Part
 from fallline.exporters import export
-
-BLOCKER = """
-import runpy, sys
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "fallline":
-            raise ImportError("fallline is not here")
-sys.meta_path.insert(0, Blocker())
-runpy.run_path(sys.argv[1], run_name="__main__")
-"""
-
-
-@dataclass
-class Result:
-    """What a script left behind."""
-
-    text: str
-    weights: dict[str, Tensor]
-    metric: dict[str, float]
-
-
-def alone(script: Path) -> Result:
-    """Run a script in a new interpreter in which Fallline cannot be imported."""
-    done = subprocess.run([sys.executable, "-c", BLOCKER, script], capture_output=True, text=True, timeout=120, check=False, cwd=script.parent)
-    assert done.returncode == 0, done.stderr
-    return left_by(script, done.stdout)
-
-
-def here(script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Result:
-    """Run a script in this process, quicker by the import of torch, with Fallline's modules hidden from it."""
-    with monkeypatch.context() as hidden:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "fallline"]:
-            hidden.setitem(sys.modules, name, None)
-        hidden.setattr(sys, "path", list(sys.path))
-        capsys.readouterr()
-        runpy.run_path(str(script), run_name="__main__")
-    return left_by(script, capsys.readouterr().out)
-
-
-def left_by(script: Path, printed: str) -> Result:
-    values = dict(re.findall(r"on (valid|audit): (\S+)", printed))
-    weights = torch.load(script.with_name("model_from_script.pt"), weights_only=True)
-    return Result(script.read_text(encoding="utf-8"), weights, {part: float(value) for part, value in values.items()})
-
-
-ADAMW = {"schedule": Part("constant"), "clip": Part("none"), "decay_on": "matrices", "patience": None}
-
-
-def run_of(problem: Problem, folder: Path, changes: Mapping[str, Any] | None) -> Trained:
-    """A run's folder for one recipe, with what `fallline.train` makes of it: the baseline, or AdamW with `changes`."""
-    setting = prepare(problem, seed=3)
-    plan = make_plan(setting, price=1, seed=3, constraints=Constraints())
-    recipe = plan.baseline if changes is None else replace(plan.baseline, **{**ADAMW, "optimizer": optimizer("adamw", lr=0.01), **changes})
-    run = Run.create("run", folder)
-    record(run, setting, plan, facts(setting, plan))
-    write_text(folder / "recipe.toml", recipe.to_toml())
-    run.journal.write("trained", metric="-")
-    return fallline.train(problem, Recipe.load(folder / "recipe.toml"))
-
-
-def optimizer(name: str, **settings: Any) -> Part:
-    return Part(name, {**catalogue.optimizer(name).defaults(), **settings})
-
-
-def schedule(name: str, **settings: Any) -> Part:
-    return Part(name, {**catalogue.schedule(name).defaults(), **settings})
-
-
-def same_weights(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-Check = Callable[..., str]
 
 
 @pytest.fixture
-def check_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
-    """The script of a run with some changes equals `train`; its text is given back."""
-
-    def check(problem: Problem, changes: Mapping[str, Any] | None) -> str:
-        trained = run_of(problem, tmp_path / "run", changes)
-        result = here(export(tmp_path / "run"), monkeypatch, capsys)
-        assert same_weights(result.weights, trained.network.state_dict())
-        assert result.metric == {"valid": trained.valid, "audit": trained.audit}
-        return result.text
-
-    return check
+def check_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Checker:
+    return Checker(tmp_path, monkeypatch, capsys)
 
 
 # -- Python files ---------------------------------------------------------------------------------------------------------------------
-
-PLAIN = """
-import torch
-from torch import nn
-import fallline
-
-def make():
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(500, 6, generator=generator)
-    y = x[:, 0] * 2 + x[:, 1] ** 2 + torch.randn(500, generator=generator) * 0.3
-    return x, y.unsqueeze(1)
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 1))
-
-    def forward(self, x):
-        return self.layers(x)
-
-def problem():
-    return fallline.Problem(model=Net, train=make(), metric="mae", batch_size=32, epochs=3{more})
-"""
-
-
-def opened(folder: Path, text: str = PLAIN, more: str = "") -> Problem:
-    folder.mkdir(exist_ok=True)
-    (folder / "task.py").write_text(text.replace("{more}", f", {more}" if more else ""), encoding="utf-8")
-    return fallline.open_problem(folder / "task.py", seed=3)
-
 
 RECIPES: dict[str, dict[str, Any]] = {
     "constant": {},
@@ -174,7 +52,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_script_gives_the_weights_of_train(name: str, tmp_path: Path, check_same: Check) -> None:
+def test_the_script_gives_the_weights_of_train(name: str, tmp_path: Path, check_same: Checker) -> None:
     check_same(opened(tmp_path / "work"), RECIPES[name])
 
 
@@ -370,12 +248,12 @@ CANDIDATE = {"schedule": schedule("cosine", warmup=0.1), "average": Average(0.9)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_script_repeats_the_set_up_of_a_file(name: str, tmp_path: Path, check_same: Check) -> None:
+def test_the_script_repeats_the_set_up_of_a_file(name: str, tmp_path: Path, check_same: Checker) -> None:
     check_same(opened(tmp_path / "work", file_with(FILES[name])), None)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_script_repeats_a_candidate_on_the_data_of_a_file(name: str, tmp_path: Path, check_same: Check) -> None:
+def test_the_script_repeats_a_candidate_on_the_data_of_a_file(name: str, tmp_path: Path, check_same: Checker) -> None:
     check_same(opened(tmp_path / "work", file_with(FILES[name])), CANDIDATE)
 
 
@@ -449,7 +327,7 @@ IMPORTS = {
 
 
 @pytest.mark.parametrize("imports", IMPORTS)
-def test_the_names_of_a_file_and_of_the_script_are_kept_apart(imports: str, tmp_path: Path, check_same: Check) -> None:
+def test_the_names_of_a_file_and_of_the_script_are_kept_apart(imports: str, tmp_path: Path, check_same: Checker) -> None:
     work = tmp_path / "work"
     work.mkdir()
     generator = torch.Generator().manual_seed(0)
@@ -460,7 +338,7 @@ def test_the_names_of_a_file_and_of_the_script_are_kept_apart(imports: str, tmp_
     assert "A file that calls its own things" in text.partition('"""\n\n')[0]
 
 
-def test_modules_beside_the_file_are_found(tmp_path: Path, check_same: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_beside_the_file_are_found(tmp_path: Path, check_same: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
     work = tmp_path / "work"
     work.mkdir()
     (work / "my_layers.py").write_text("from torch import nn\n\ndef net():\n    return nn.Linear(6, 1)\n")
@@ -488,9 +366,13 @@ def test_a_file_that_needs_more_of_fallline_leaves_a_place_to_paste(
     assert "train: tuple of 500 examples" in text
     with pytest.raises(NotImplementedError, match="paste your model and data"):
         here(script, monkeypatch, capsys)
-    pasted = PLAIN.replace("import fallline\n", "from types import SimpleNamespace as Problem\n").replace("fallline.", "").replace("{more}", "")
+    pasted = (
+        PLAIN.replace("import fallline\n", "from types import SimpleNamespace as Problem\n").replace("fallline.", "").replace("{more}", "")
+    )
     place = next(line for line in text.splitlines() if "raise NotImplementedError" in line)
-    script.write_text(text.replace(place, "    return problem()").replace('if __name__ == "', pasted + '\nif __name__ == "'), encoding="utf-8")
+    script.write_text(
+        text.replace(place, "    return problem()").replace('if __name__ == "', pasted + '\nif __name__ == "'), encoding="utf-8"
+    )
     assert same_weights(here(script, monkeypatch, capsys).weights, trained.network.state_dict())
 
 
@@ -536,13 +418,13 @@ OTHERS = {"price": ["sold", "grade", "visits"], "sold": ["price", "grade", "visi
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_script_of_a_table_gives_the_weights_of_train(target: str, tmp_path: Path, check_same: Check) -> None:
+def test_the_script_of_a_table_gives_the_weights_of_train(target: str, tmp_path: Path, check_same: Checker) -> None:
     problem = fallline.open_problem(table(tmp_path / "shop.csv"), target=target, seed=3, epochs=3, **TARGETS[target])
     text = check_same(problem, CANDIDATE)
     assert "fallline" not in text.partition('"""\n\n')[2].lower()
 
 
-def test_a_large_preparation_lies_beside_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check_same: Check) -> None:
+def test_a_large_preparation_lies_beside_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check_same: Checker) -> None:
     monkeypatch.setattr("fallline.exporters._opening.EMBEDDED_BYTES", 100)
     problem = fallline.open_problem(table(tmp_path / "shop.parquet"), target="price", metric="mae", seed=3, epochs=2)
     text = check_same(problem, None)
@@ -560,3 +442,93 @@ def test_the_script_of_a_race_gives_its_winner_where_fallline_is_not_installed(t
     winner = next(row for row in verdict.document["candidates"] if row["recipe"] == verdict.document["recipe"])
     assert result.metric["valid"] == winner["metric"]
     assert f"{result.metric['valid']!r} on valid, {result.metric['audit']!r} on audit" in " ".join(result.text.split())
+
+
+# -- What else is promised ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["table", "file"])
+def test_a_script_is_tidy(what: str, tmp_path: Path) -> None:
+    if what == "table":
+        problem = fallline.open_problem(table(tmp_path / "shop.csv"), target="price", metric="mae", seed=3, epochs=1)
+    else:
+        problem = opened(tmp_path / "work")
+    run_of(problem, tmp_path / "run", CANDIDATE)
+    rules = "F,E,W,B,I" if what == "table" else "F,E7,E9,W,B"  # in the middle of a file stand the user's own imports
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--isolated",
+        "--line-length",
+        "140",
+        "--select",
+        rules,
+        str(export(tmp_path / "run")),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_another_device_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    trained = run_of(opened(tmp_path / "work", file_with(FILES["several inputs in numpy, accumulated"])), tmp_path / "run", CANDIDATE)
+    path = tmp_path / "run" / "problem.json"
+    found = json.loads(path.read_text())
+    found["setup"]["device"] = "cpu:0"  # stands for a GPU: the script then moves everything as it would to one
+    path.write_text(json.dumps(found))
+    result = here(export(tmp_path / "run"), monkeypatch, capsys)
+    assert "to_device" in result.text
+    assert same_weights(result.weights, trained.network.state_dict())
+
+
+def test_a_run_that_cannot_be_exported_is_refused(tmp_path: Path) -> None:
+    run_of(opened(tmp_path / "work"), tmp_path / "run", None)
+    with pytest.raises(UsageError, match="unknown export 'scrpt'; did you mean script"):
+        export(tmp_path / "run", "scrpt")
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UsageError, match="cannot write .*name another place"):
+        export(tmp_path / "run", "script", tmp_path / "taken" / "script.py")
+    shutil.copytree(tmp_path / "run", tmp_path / "older")
+    (tmp_path / "older" / "problem.json").write_text("{}")
+    with pytest.raises(UsageError, match="does not say what its problem was like"):
+        export(tmp_path / "older")
+    (tmp_path / "older" / "recipe.toml").unlink()
+    with pytest.raises(UsageError, match="has no recipe yet"):
+        export(tmp_path / "older")
+    with pytest.raises(UsageError, match="no run"):
+        export(tmp_path / "nowhere")
+
+
+def test_a_script_that_would_not_be_python_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_of(opened(tmp_path / "work"), tmp_path / "run", None)
+    monkeypatch.setattr("fallline.exporters.script.write_judging", lambda page, case: page.main.append("1 +"))
+    with pytest.raises(RefusedError, match="would not be valid Python"):
+        export(tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*.py*train*"))
+
+
+# -- The long way ---------------------------------------------------------------------------------------------------------------------
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("price", [3.5, 8])
+def test_the_winner_of_a_full_race_is_repeated(price: float, target: str, tmp_path: Path) -> None:
+    problem = fallline.open_problem(table(tmp_path / "shop.csv"), target=target, seed=2, epochs=5, **TARGETS[target])
+    fallline.choose(problem, price=price, seed=2, out=tmp_path / "race")
+    result = alone(export(tmp_path / "race"))
+    assert same_weights(result.weights, load_file(tmp_path / "race" / "model.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [path.parent.name for path in sorted(EXAMPLES.glob("*/problem.py"))])
+def test_the_winner_of_an_example_is_repeated(name: str, tmp_path: Path) -> None:
+    if "torchvision" in name:
+        pytest.importorskip("torchvision")
+    problem = fallline.open_problem(EXAMPLES / name / "problem.py", seed=1, epochs=1)
+    fallline.choose(problem, price=1, seed=1, out=tmp_path / "race")
+    result = alone(export(tmp_path / "race"))
+    assert same_weights(result.weights, load_file(tmp_path / "race" / "model.safetensors"))

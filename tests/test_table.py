@@ -96,10 +96,10 @@ def test_habits_of_other_programs_change_nothing(spoil: Any, frame: pl.DataFrame
 
 
 def test_names_in_other_scripts_and_commas_in_names(frame: pl.DataFrame, tmp_path: Path) -> None:
-    path = written(frame.rename({"size": "größe", "price": "价格, 元"}), tmp_path)
+    path = written(frame.rename({"size": "größe", "income": 'in 5" steps', "price": "价格, 元"}), tmp_path)
     problem = open_table(path, target="价格, 元")
     assert problem.task == "regression"
-    assert "größe" in [spec["name"] for spec in problem.origin.preparation["columns"]]
+    assert [spec["name"] for spec in problem.origin.preparation["columns"]] == ["größe", 'in 5" steps', "colour", "sold"]
 
 
 def test_semicolons_are_said(frame: pl.DataFrame, tmp_path: Path) -> None:

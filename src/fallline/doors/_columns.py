@@ -203,7 +203,7 @@ def number_maps(values: NDArray[np.float64]) -> list[list[list[float]]]:
 
 
 def _counts_rows(values: NDArray[np.float64]) -> bool:
-    return len(values) > 2 and values[0] in (0.0, 1.0) and bool((np.diff(values) == 1.0).all())
+    return len(values) > 2 and values[0] in (0.0, 1.0) and bool((values == values[0] + np.arange(len(values))).all())
 
 
 def _date(column: pl.Series, what: Column, train: NDArray[np.int64], timed: bool) -> tuple[dict[str, Any] | None, str]:

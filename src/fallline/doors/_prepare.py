@@ -29,6 +29,7 @@ def read_frame(path: Any, reading: dict[str, Any]) -> pl.DataFrame:
     else:
         frame = pl.read_csv(path, separator=reading["separator"], infer_schema=False)
         frame = frame.filter(pl.any_horizontal(pl.all().is_not_null()))
+        frame.columns = [name.replace('""', '"') for name in frame.columns]  # polars leaves doubled quotation marks in names
     frame.columns = [name.strip() or f"column_{number}" for number, name in enumerate(frame.columns, 1)]
     return frame
 

@@ -38,15 +38,16 @@ def of_numbers(values: NDArray[np.float64], distinct: list[float]) -> dict[str, 
     if any(value != math.floor(value) for value in distinct):
         return {"regression": "numbers that are not whole"}
     low, high = distinct[0], distinct[-1]
-    amount = f"whole numbers from {low:.0f} to {high:.0f}"
+    amount = f"whole numbers from {low:.15g} to {high:.15g}"
     if len(distinct) == 2:
-        return {"binary": f"two values, {low:.0f} and {high:.0f}", "regression": amount}
-    mean, variance = float(values.mean()), float(values.var())
+        return {"binary": f"two values, {low:.15g} and {high:.15g}", "regression": amount}
     found = {"regression": amount}
-    if low in (0, 1) and high <= COUNTED and variance >= OVERDISPERSED * mean:
-        found = {"count": f"{amount}, variance {variance:.3g} to a mean of {mean:.3g}", **found}
-    elif low >= 0:
+    if low >= 0:
         found["count"] = amount
+    if low in (0, 1) and high <= COUNTED:
+        mean, variance = float(values.mean()), float(values.var())
+        if variance >= OVERDISPERSED * mean:
+            found = {"count": f"{amount}, variance {variance:.3g} to a mean of {mean:.3g}", "regression": amount}
     classes = {"multiclass": f"{len(distinct):,} different whole numbers"}
     if len(distinct) <= CODES:
         return {**classes, **found}

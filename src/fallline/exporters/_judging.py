@@ -20,7 +20,7 @@ def write_judging(page: Page, case: Case) -> None:
     """`evaluate(model, data, rows)`: the metric on a part, or on some of its rows."""
     page.need("import torch")
     if case.setup["metric"] == "named":
-        _write_metric(page, named(case.facts["metric"]))
+        write_metric(page, named(case.facts["metric"]))
     write_predict(page, case)
     sizes = case.setup["eval_batch"]
     batch = ", batch=EVAL_BATCH" if sizes["audit"] != sizes["valid"] else ""
@@ -76,7 +76,7 @@ def _readable(page: Page, case: Case) -> list[str]:
     return [*lines, "return metric(probability, target)"]
 
 
-def _write_metric(page: Page, entry: Metric) -> None:
+def write_metric(page: Page, entry: Metric) -> None:
     """The metric's own source. Where it is a function of a mean over examples, the examples' values and that function."""
     if "<locals>" not in entry.whole.__qualname__:
         found = copied(entry.whole)
