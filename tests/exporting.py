@@ -9,9 +9,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -28,6 +27,9 @@ from fallline._run import Run
 from fallline._setting import prepare
 from fallline._train import Trained
 from fallline.exporters import export
+
+if TYPE_CHECKING:
+    import pytest
 
 BLOCKER = """
 import runpy, sys
@@ -52,7 +54,7 @@ class Result:
 def alone(script: Path) -> Result:
     """Run a script in a new interpreter in which Fallline cannot be imported."""
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKER, script], capture_output=True, text=True, timeout=120, check=False, cwd=script.parent
+        [sys.executable, "-c", BLOCKER, script], capture_output=True, text=True, timeout=250, check=False, cwd=script.parent
     )
     assert done.returncode == 0, done.stderr
     return left_by(script, done.stdout)

@@ -67,12 +67,10 @@ def test_a_loss_trains_in_the_script(name: str, tmp_path: Path, check_same: Chec
     assert f"loss_function = {entry.code({**entry.defaults(), **settings})}" in text
 
 
-@pytest.mark.parametrize("settings", ["defaults", "example"])
 @pytest.mark.parametrize("name", catalogue.all_optimizers())
-def test_an_optimizer_steps_in_the_script(name: str, settings: str, tmp_path: Path, check_same: Checker) -> None:
-    entry = catalogue.optimizer(name)
-    chosen = entry.defaults() if settings == "defaults" else dict(entry.example)
-    text = check_same(opened(tmp_path / "work", file_for("regression")), {"optimizer": Part(name, chosen)})
+def test_an_optimizer_steps_in_the_script(name: str, tmp_path: Path, check_same: Checker) -> None:
+    example = dict(catalogue.optimizer(name).example)
+    text = check_same(opened(tmp_path / "work", file_for("regression")), {"optimizer": Part(name, example)})
     assert "groups = parameter_groups(model)" in text
 
 

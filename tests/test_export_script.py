@@ -366,13 +366,10 @@ def test_a_file_that_needs_more_of_fallline_leaves_a_place_to_paste(
     assert "train: tuple of 500 examples" in text
     with pytest.raises(NotImplementedError, match="paste your model and data"):
         here(script, monkeypatch, capsys)
-    pasted = (
-        PLAIN.replace("import fallline\n", "from types import SimpleNamespace as Problem\n").replace("fallline.", "").replace("{more}", "")
-    )
+    pasted = PLAIN.replace("import fallline\n", "from types import SimpleNamespace as Problem\n").replace("fallline.", "")
     place = next(line for line in text.splitlines() if "raise NotImplementedError" in line)
-    script.write_text(
-        text.replace(place, "    return problem()").replace('if __name__ == "', pasted + '\nif __name__ == "'), encoding="utf-8"
-    )
+    filled = text.replace(place, "    return problem()").replace('if __name__ == "', pasted.replace("{more}", "") + '\nif __name__ == "')
+    script.write_text(filled, encoding="utf-8")
     assert same_weights(here(script, monkeypatch, capsys).weights, trained.network.state_dict())
 
 
@@ -401,7 +398,8 @@ def table(path: Path, rows: int = 600) -> Path:
         "size": [None if missing else value for value, missing in zip(size.tolist(), draw.random(rows) < 0.1, strict=True)],
         "colour": colour.tolist(), "day": day.tolist(), "weight": draw.normal(0.0, 1.0, rows),
         "price": signal * 1000.0, "sold": np.where(signal > 4.0, "yes", "no").tolist(),
-        "grade": np.array(["low", "middle", "high"])[np.digitize(signal, [2.0, 5.0])].tolist(), "visits": draw.poisson(np.exp(signal / 4.0)),
+        "grade": np.array(["low", "middle", "high"])[np.digitize(signal, [2.0, 5.0])].tolist(),
+        "visits": draw.poisson(np.exp(signal / 4.0)),
     })  # fmt: skip
     frame.write_parquet(path) if path.suffix == ".parquet" else frame.write_csv(path)
     return path
@@ -414,7 +412,6 @@ TARGETS = {
     "visits": {"task": "count"},
     "price,weight": {"metric": "rmse"},
 }
-OTHERS = {"price": ["sold", "grade", "visits"], "sold": ["price", "grade", "visits"], "grade": ["price", "sold", "visits"]}
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -487,7 +484,7 @@ def test_a_run_that_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown export 'scrpt'; did you mean script"):
         export(tmp_path / "run", "scrpt")
     (tmp_path / "taken").write_text("")
-    with pytest.raises(UsageError, match="cannot write .*name another place"):
+    with pytest.raises(UsageError, match=r"cannot write .*name another place"):
         export(tmp_path / "run", "script", tmp_path / "taken" / "script.py")
     shutil.copytree(tmp_path / "run", tmp_path / "older")
     (tmp_path / "older" / "problem.json").write_text("{}")

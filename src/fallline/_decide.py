@@ -58,7 +58,9 @@ def seed_noise(race: Race) -> SeedNoise | None:
         dict(entry.measured[-1].looks) | {m.step: m.value for m in entry.measured if m.value is not None}
         for entry in (race.baseline, second)
     )
-    return upper_quartile_noise([(mine[step], theirs[step]) for step in sorted(mine.keys() & theirs.keys()) if step <= second.step])
+    pairs = [(mine[step], theirs[step]) for step in sorted(mine.keys() & theirs.keys()) if step <= second.step]
+    errors = race.bench.judge.metric.direction == "min" and all(a > 0 and b > 0 for a, b in pairs)
+    return upper_quartile_noise(pairs, race.baseline.value if errors else None)
 
 
 def _cheapest_of_equals(race: Race, pool: list[Entered]) -> Entered:

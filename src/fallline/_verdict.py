@@ -105,13 +105,18 @@ def example_variance(
     return statistics.resampled_variance(replicates, len(np.unique(ids)))
 
 
-def upper_quartile_noise(pairs: list[tuple[float, float]]) -> SeedNoise | None:
+def upper_quartile_noise(pairs: list[tuple[float, float]], level: float | None = None) -> SeedNoise | None:
     """Assumed seed variance from two seeds of one recipe read at several steps: the upper quartile of (a - b)^2 / 2.
 
     One squared difference of two seeds lies below a tenth of its mean one time in four; the upper quartile of several readings is the
-    cautious choice until records of this kind of task exist.
+    cautious choice until records of this kind of task exist. With a `level`, the metric's value at the end, readings are taken relative
+    to where they were made: the noise of an error falls with the error (benchmarks/seed_noise.md).
     """
-    readings = [(a - b) ** 2 / 2 for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
+    readings = []
+    for a, b in pairs:
+        if math.isfinite(a) and math.isfinite(b):
+            scale = 1.0 if level is None or a + b == 0 else level / ((a + b) / 2)
+            readings.append((scale * (a - b)) ** 2 / 2)
     return SeedNoise(float(np.quantile(readings, 0.75)), None) if readings else None
 
 

@@ -1,0 +1,100 @@
+"""The verdict: named by its interval, paired, covering seeds, and wrong no more often than it says."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fallline._judge import Judge
+from fallline._verdict import BETTER, NO_DIFFERENCE, WORSE, Outputs, SeedNoise, compare, measured_noise, status_of, upper_quartile_noise
+from fallline.metrics import OwnMetric, named
+
+MAE = Judge(named("mae"), "regression", "real")
+ACCURACY = Judge(named("accuracy"), "multiclass", "real")
+
+
+@given(st.floats(-10, 10), st.floats(0.01, 5))
+def test_the_name_follows_the_side_of_zero_that_the_interval_lies_on(middle: float, half: float) -> None:
+    low, high = middle - half, middle + half
+    expected = BETTER if high < 0 else WORSE if low > 0 else NO_DIFFERENCE
+    assert status_of(MAE, low, high) == expected
+    turned = {BETTER: WORSE, WORSE: BETTER, NO_DIFFERENCE: NO_DIFFERENCE}
+    assert status_of(ACCURACY, low, high) == turned[expected], "for accuracy higher is better"
+
+
+def pair(rows: int, shift: float, seed: int) -> tuple[Outputs, Outputs, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.randn(rows, generator=generator)
+    theirs = target + torch.randn(rows, generator=generator)
+    mine = theirs + 0.1 * torch.randn(rows, generator=generator) + shift
+    return Outputs(mine, None), Outputs(theirs, None), target
+
+
+def test_equal_models_are_called_different_in_about_one_case_of_twenty() -> None:
+    named_different = 0
+    for seed in range(400):
+        mine, theirs, target = pair(200, 0.0, seed)
+        # 0.1 of independent noise raises |error| by a little in the mean; take it off by adding the same to the other side
+        other = Outputs(theirs.outputs + 0.1 * torch.randn(200, generator=torch.Generator().manual_seed(seed + 10_000)), None)
+        named_different += compare(MAE, mine, other, target, units=None, noise=None, resamples=200, seed=0).status != NO_DIFFERENCE
+    assert 4 <= named_different <= 36, "5 % of 400 is 20, and 3.7 standard errors lie between 4 and 36"
+
+
+def test_a_clear_difference_is_named() -> None:
+    mine, theirs, target = pair(2000, 0.5, 0)
+    found = compare(MAE, mine, theirs, target, units=None, noise=None, resamples=200, seed=0)
+    assert found.status == WORSE
+    assert found.difference == pytest.approx(found.mine - found.theirs)
+
+
+def test_seed_noise_widens_the_interval_and_is_named() -> None:
+    mine, theirs, target = pair(2000, 0.1, 0)
+    alone = compare(MAE, mine, theirs, target, units=None, noise=None, resamples=200, seed=0)
+    assumed = compare(MAE, mine, theirs, target, units=None, noise=SeedNoise(0.01, None), resamples=200, seed=0)
+    measured = compare(MAE, mine, theirs, target, units=None, noise=SeedNoise(0.01, 1.0, seeds=2), resamples=200, seed=0)
+    assert (alone.covers, assumed.covers, measured.covers) == ("examples", "examples+assumed seeds", "examples+seeds")
+    width = [found.interval[1] - found.interval[0] for found in (alone, assumed, measured)]
+    assert width[0] < width[1] < width[2], "one degree of freedom is worth less than an assumption taken as known"
+
+
+def test_a_callable_metric_is_resampled_and_agrees_with_the_paired_mean() -> None:
+    mine, theirs, target = pair(1500, 0.2, 1)
+    own = Judge(OwnMetric(name="own", direction="min", call=lambda o, t: float((o - t).abs().mean())), "regression", "real")
+    by_mean = compare(MAE, mine, theirs, target, units=None, noise=None, resamples=1000, seed=0)
+    by_resampling = compare(own, mine, theirs, target, units=None, noise=None, resamples=1000, seed=0)
+    assert by_resampling.standard_error == pytest.approx(by_mean.standard_error, rel=0.1)
+
+
+def test_rows_that_belong_together_widen_the_interval() -> None:
+    mine, theirs, target = pair(300, 0.3, 2)
+    double = [Outputs(outputs.outputs.repeat_interleave(4), None) for outputs in (mine, theirs)]
+    units = np.repeat(np.arange(300), 4)
+    naive = compare(MAE, *double, target.repeat_interleave(4), units=None, noise=None, resamples=200, seed=0)
+    grouped = compare(MAE, *double, target.repeat_interleave(4), units=units, noise=None, resamples=200, seed=0)
+    alone = compare(MAE, mine, theirs, target, units=None, noise=None, resamples=200, seed=0)
+    assert naive.standard_error < 0.6 * grouped.standard_error
+    assert grouped.standard_error == pytest.approx(alone.standard_error, rel=0.01)
+
+
+def test_assumed_noise_is_the_upper_quartile_and_scales_with_the_level_of_an_error() -> None:
+    pairs = [(10.0, 12.0), (10.0, 10.2), (10.0, 11.0)]
+    plain = upper_quartile_noise(pairs)
+    scaled = upper_quartile_noise(pairs, level=1.0)
+    assert plain is not None
+    assert scaled is not None
+    assert plain.variance == pytest.approx(np.quantile([2.0, 0.02, 0.5], 0.75))
+    assert scaled.variance < plain.variance / 90, "an error of 1 where it was 10: a hundredth of the variance"
+    assert upper_quartile_noise([(math.nan, 1.0)]) is None
+
+
+def test_measured_noise_pools_recipes_and_needs_two_seeds() -> None:
+    found = measured_noise([[1.0, 3.0], [5.0, 5.0, 5.0], [7.0]], 3)
+    assert found is not None
+    assert found.variance == pytest.approx(2.0 / 3)
+    assert found.df == 3
+    assert measured_noise([[1.0], [2.0]], 1) is None
