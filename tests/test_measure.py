@@ -139,6 +139,9 @@ def test_classes_are_counted_and_the_imbalance_is_the_largest_over_the_smallest(
     y = torch.tensor([0] * 500 + [1] * 80 + [3] * 20)  # no example of class 2
     found = profile(lambda: nn.Linear(4, 4), X, y)
     assert (found.class_counts, found.imbalance) == ((500, 80, 0, 20), 25)
+    assert profile(lambda: nn.Linear(4, 6), X, y).class_counts == (500, 80, 0, 20, 0, 0), (
+        "one count an output, whichever classes train lacks"
+    )
     assert profile(lambda: nn.Linear(4, 1), X, (y > 0).float().unsqueeze(1)).class_counts == (500, 100)
     labels = torch.stack([y > 0, y > 1], dim=1).float()
     assert profile(lambda: nn.Linear(4, 2), X, labels).class_counts == (100, 20)

@@ -690,6 +690,19 @@ def test_a_loop_that_makes_no_step_is_refused(tmp_path: Path) -> None:
         fallline.choose(problem(loop=lambda model, loss, optimizer, scheduler, loader: None), price=1, out=tmp_path / "run")
 
 
+def test_where_no_candidate_can_be_trained_the_baseline_is_trained_to_its_end(tmp_path: Path) -> None:
+    def picky(model: nn.Module, loss: Any, optimizer: torch.optim.Optimizer, scheduler: Any, loader: Any) -> None:
+        if not isinstance(optimizer, torch.optim.SGD):
+            raise ValueError("this loop knows SGD only")
+        one_epoch(model, loss, optimizer, scheduler, loader)
+
+    made = problem(loop=picky, optimizer=sgd)
+    verdict = fallline.choose(made, price=1, out=tmp_path / "run", optimizer="adamw")
+    assert verdict.recipe.optimizer == Part(OWN)
+    assert any("this loop knows SGD only" in reason for reason in verdict.document["reasons"])
+    assert same(fallline.train(made, verdict.recipe).network, verdict.model)
+
+
 # metric ------------------------------------------------------------------------------------------------------------------------------
 
 

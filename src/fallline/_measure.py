@@ -61,7 +61,7 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
         flops_per_step=flops,
         memory=memory,
         **facts,
-        **target_facts(targets, task, problem),
+        **target_facts(targets, task, problem, facts["classes"]),
         **_parameter_facts(model),
     )
 

@@ -80,6 +80,8 @@ class Race:
             self.advance([baseline], baseline.goal(plan.length), "the baseline, to the end")
         for entry in going:
             self.advance([entry], entry.goal(plan.length), "a finalist, to the end")
+        if not self.finished():  # what is handed back is always trained to its end
+            self.advance([baseline], baseline.goal(plan.length), "no candidate could be finished: the baseline, to the end")
         for number in range(shape.rounds):
             self._round(number)
         if shape.seeds > 1:

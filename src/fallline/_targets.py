@@ -15,11 +15,11 @@ from fallline._problem import Problem
 NEIGHBOURS_FROM = 2_000  # rows of the nearest-neighbour estimate of label noise: 4 million distances, some 50 ms
 
 
-def target_facts(targets: Tensor, task: str, problem: Problem) -> dict[str, Any]:
+def target_facts(targets: Tensor, task: str, problem: Problem, classes: int) -> dict[str, Any]:
     if task in ("multiclass", "sequence"):
         flat = targets.reshape(-1)
         kept = flat[flat != problem.ignore_index] if problem.ignore_index is not None else flat
-        counts = tuple(int(count) for count in torch.bincount(kept[kept >= 0]))
+        counts = tuple(int(count) for count in torch.bincount(kept[kept >= 0], minlength=classes))  # train may lack the last ones
         if sum(count > 0 for count in counts) < 2:
             raise RefusedError("all training targets are of one class, so there is nothing to tell apart; check the target")
         return {"class_counts": counts, "integers": True}
