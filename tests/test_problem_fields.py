@@ -462,6 +462,26 @@ def test_ignored_positions_of_a_sequence() -> None:
     assert training.measure() > 0.9
 
 
+def test_the_positive_class_may_be_either(tmp_path: Path) -> None:
+    def rare(split: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return split[0], (split[0][:, :1] > 0.8).float()
+
+    def judged(positive: int | None, metric: str) -> tuple[float, Training]:
+        given = {name: rare(split) for name, split in (("train", TRAIN), ("valid", VALID), ("audit", AUDIT))}
+        training = trained(problem(metric=metric, positive=positive, **given))
+        return training.measure(), training
+
+    one, training = judged(1, "f1")
+    zero, same_training = judged(0, "f1")
+    assert judged(None, "f1")[0] == one != zero
+    assert same(training.final(), same_training.final()), "training knows no positive class"
+    outputs, target = training.bench.outputs(training.model, "valid")
+    said, true = outputs <= 0, target == 0
+    both = float((said & true).sum())
+    assert zero == pytest.approx(2 * both / (2 * both + float((said ^ true).sum())), abs=0.02)
+    assert judged(0, "auroc")[0] == pytest.approx(judged(1, "auroc")[0]), "which is alike from both sides"
+
+
 @pytest.mark.parametrize("target", [torch.long, torch.bool, torch.float64])
 def test_yes_and_no_may_come_as_any_kind_of_number(target: torch.dtype) -> None:
     def halves(split: tuple[Tensor, Tensor], kind: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -853,6 +873,7 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"optimizer": sgd, "scheduler": lr_scheduler.ReduceLROnPlateau, "scheduler_step": "batch"}, ("once an epoch", "scheduler_step"),
     ),
     "an unknown unit of the scheduler": ({"scheduler_step": "step"}, ("scheduler_step must be one of epoch, batch",)),
+    "a positive class of a regression": ({"positive": 1}, ("positive names", "the task here is regression")),
     "no clip": ({"clip": 0}, ("clip must be a positive global norm", "got 0")),
     "a clip that raises": ({"clip": raising}, ("clip(parameters) raised ZeroDivisionError",)),
     "a loop of other arguments": ({"loop": lambda model, loader: None}, ("(model, loss, optimizer, scheduler, loader)",)),
@@ -868,6 +889,12 @@ def test_what_cannot_work_is_refused_with_what_to_do(case: str) -> None:
     missing = [word for word in words if word not in str(caught.value)]
     assert not missing, str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_positive_class_that_is_neither_is_refused() -> None:
+    given = {name: (x, (x[:, :1] > 0).float()) for name, (x, _) in (("train", TRAIN), ("valid", VALID), ("audit", AUDIT))}
+    with pytest.raises(UsageError, match="positive must be 0 or 1, the two values of the target, got 'yes'"):
+        prepare(problem(metric="f1", positive="yes", **given))
 
 
 def test_a_scheduler_of_another_optimizer_is_refused() -> None:

@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fallline._judge import Judge
-from fallline._verdict import BETTER, NO_DIFFERENCE, WORSE, Outputs, SeedNoise, compare, measured_noise, status_of, upper_quartile_noise
+from fallline._verdict import (
+    BETTER,
+    NO_DIFFERENCE,
+    WORSE,
+    Outputs,
+    SeedNoise,
+    compare,
+    measured_noise,
+    noise_follows,
+    status_of,
+    upper_quartile_noise,
+)
 from fallline.metrics import OwnMetric, named
 
 MAE = Judge(named("mae"), "regression", "real")
@@ -84,12 +95,19 @@ def test_rows_that_belong_together_widen_the_interval() -> None:
 def test_assumed_noise_is_the_upper_quartile_and_scales_with_the_level_of_an_error() -> None:
     pairs = [(10.0, 12.0), (10.0, 10.2), (10.0, 11.0)]
     plain = upper_quartile_noise(pairs)
-    scaled = upper_quartile_noise(pairs, level=1.0)
+    scaled = upper_quartile_noise(pairs, noise_follows("min", 1.0))
     assert plain is not None
     assert scaled is not None
     assert plain.variance == pytest.approx(np.quantile([2.0, 0.02, 0.5], 0.75))
     assert scaled.variance < plain.variance / 90, "an error of 1 where it was 10: a hundredth of the variance"
     assert upper_quartile_noise([(math.nan, 1.0)]) is None
+
+
+def test_the_noise_of_a_share_is_largest_in_the_middle() -> None:
+    carried = noise_follows("max", 0.98)
+    assert carried(0.87) == pytest.approx(math.sqrt(0.98 * 0.02 / (0.87 * 0.13)))
+    assert noise_follows("max", 3.0)(0.5) == 1.0, "no share"
+    assert noise_follows("min", -1.0)(2.0) == 1.0, "no error"
 
 
 def test_measured_noise_pools_recipes_and_needs_two_seeds() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fallline import catalogue
 from fallline._entered import BASELINE, Entered
 from fallline._race import Race
-from fallline._verdict import WORSE, Comparison, SeedNoise, compare, example_variance, measured_noise, upper_quartile_noise
+from fallline._verdict import WORSE, Comparison, SeedNoise, compare, example_variance, measured_noise, noise_follows, upper_quartile_noise
 
 CHEAPER_WITHIN = 0.25  # of the paired standard error: a gap that small is no reason to prefer the dearer recipe
 
@@ -59,8 +59,7 @@ def seed_noise(race: Race) -> SeedNoise | None:
         for entry in (race.baseline, second)
     )
     pairs = [(mine[step], theirs[step]) for step in sorted(mine.keys() & theirs.keys()) if step <= second.step]
-    errors = race.bench.judge.metric.direction == "min" and all(a > 0 and b > 0 for a, b in pairs)
-    return upper_quartile_noise(pairs, race.baseline.value if errors else None)
+    return upper_quartile_noise(pairs, noise_follows(race.bench.judge.metric.direction, race.baseline.value or 0.0))
 
 
 def _cheapest_of_equals(race: Race, pool: list[Entered]) -> Entered:

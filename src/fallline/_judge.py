@@ -62,6 +62,7 @@ class Judge:
     output_kind: str
     scale: Any = None
     ignore_index: int | None = None
+    flipped: bool = False  # of the two classes 0 and 1, 0 is the positive one
 
     @property
     def sign(self) -> float:
@@ -85,7 +86,7 @@ class Judge:
             return predicted, targets.double()
         if self.task in ("binary", "multilabel"):
             probability = predicted if self.output_kind == "probability" else predicted.sigmoid()
-            return probability, targets
+            return (1 - probability, 1 - targets.double()) if self.flipped else (probability, targets)
         probability = predicted.exp() if self.output_kind == "log-probability" else predicted
         if self.output_kind == "real":
             probability = predicted.softmax(dim=1)
@@ -120,7 +121,18 @@ def judge_of(problem: Problem, profile: Profile) -> Judge:
             f"metric {metric.name} is for {', '.join(metric.tasks)}; the task here is {profile.task}. "
             f"Metrics that fit: {', '.join(for_task(profile.task))}. If the task is wrong, say --task (or Problem(task=...))"
         )
-    return Judge(metric, profile.task, profile.output_kind, problem.origin.scale, problem.ignore_index)
+    return Judge(metric, profile.task, profile.output_kind, problem.origin.scale, problem.ignore_index, _flipped(problem, profile.task))
+
+
+def _flipped(problem: Problem, task: str) -> bool:
+    """Whether named metrics see the class 0 as the positive one; a table's door has made its positive class 1 already."""
+    if problem.positive is None:
+        return False
+    if task != "binary":
+        raise UsageError(f"positive names the positive class of one binary target, the task here is {task}; leave it out")
+    if problem.positive not in (0, 1):
+        raise UsageError(f"positive must be 0 or 1, the two values of the target, got {problem.positive!r}")
+    return bool(problem.positive == 0)
 
 
 def predict(model: nn.Module, sweep: Any) -> tuple[Tensor, Tensor]:

@@ -80,6 +80,7 @@ def setup_of(problem: Problem, data: Data, metric: Metric | OwnMetric, device: t
         "inputs": "dict" if isinstance(inputs, Mapping) else "tuple" if isinstance(inputs, tuple | list) else TENSOR,
         "target_dims": target.ndim,
         "ignore_index": problem.ignore_index,
+        "positive": problem.positive,
         "model": _model(problem),
         "own": _own(problem, plan),
         "metric": "named" if isinstance(metric, Metric) else "stateful" if hasattr(problem.metric, "compute") else "callable",

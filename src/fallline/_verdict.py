@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,19 +106,35 @@ def example_variance(
     return statistics.resampled_variance(replicates, len(np.unique(ids)))
 
 
-def upper_quartile_noise(pairs: list[tuple[float, float]], level: float | None = None) -> SeedNoise | None:
+def upper_quartile_noise(pairs: list[tuple[float, float]], scale_at: Callable[[float], float] = lambda value: 1.0) -> SeedNoise | None:
     """Assumed seed variance from two seeds of one recipe read at several steps: the upper quartile of (a - b)^2 / 2.
 
     One squared difference of two seeds lies below a tenth of its mean one time in four; the upper quartile of several readings is the
-    cautious choice until records of this kind of task exist. With a `level`, the metric's value at the end, readings are taken relative
-    to where they were made: the noise of an error falls with the error (benchmarks/seed_noise.md).
+    cautious choice until records of this kind of task exist. `scale_at(value)` carries a deviation read at that value of the metric to
+    where training ended.
     """
     readings = []
     for a, b in pairs:
         if math.isfinite(a) and math.isfinite(b):
-            scale = 1.0 if level is None or a + b == 0 else level / ((a + b) / 2)
-            readings.append((scale * (a - b)) ** 2 / 2)
+            readings.append((scale_at((a + b) / 2) * (a - b)) ** 2 / 2)
     return SeedNoise(float(np.quantile(readings, 0.75)), None) if readings else None
+
+
+def noise_follows(direction: str, level: float) -> Callable[[float], float]:
+    """How a deviation over seeds changes with the metric, as a factor that carries it to `level`.
+
+    The deviation of an error is in proportion to the error; that of a share such as accuracy goes with sqrt(p (1 - p)), as that of any
+    proportion does. Both were measured (benchmarks/seed_noise.md). Elsewhere it is taken as it was read.
+    """
+
+    def factor(value: float) -> float:
+        if direction == "min" and value > 0 and level > 0:
+            return level / value
+        if direction == "max" and 0 < value < 1 and 0 < level < 1:
+            return math.sqrt(level * (1 - level) / (value * (1 - value)))
+        return 1.0
+
+    return factor
 
 
 def measured_noise(groups: list[list[float]], seeds: int) -> SeedNoise | None:

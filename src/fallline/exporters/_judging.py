@@ -62,10 +62,15 @@ def _readable(page: Page, case: Case) -> list[str]:
     if case.setup["metric"] == "stateful":
         return [*lines, "given.metric.reset()", "given.metric.update(output, target)", "return float(given.metric.compute())"]
     kind = case.profile["output_kind"]
+    if case.task not in ("multiclass", "sequence") and list(case.profile["output_shape"]) != list(case.profile["target_shape"]):
+        lines.append("output = output.reshape(target.shape)")
     if case.task in ("regression", "count"):
         return [*lines, "return metric(output.double(), target.double())"]
     if case.task in ("binary", "multilabel"):
-        return [*lines, f"return metric(output.double(){'' if kind == 'probability' else '.sigmoid()'}, target)"]
+        probability = f"output.double(){'' if kind == 'probability' else '.sigmoid()'}"
+        if case.setup["positive"] is not None and not case.setup["positive"]:
+            return [*lines, f"return metric(1 - {probability}, 1 - target.double())  # the class 0 is the positive one"]
+        return [*lines, f"return metric({probability}, target)"]
     lines.append(f"probability = output.double(){ {'real': '.softmax(dim=1)', 'log-probability': '.exp()'}.get(kind, '') }")
     if case.setup["target_dims"] > 1:
         lines.append("probability = probability.movedim(1, -1).reshape(-1, probability.shape[1])  # positions become rows")
