@@ -350,6 +350,8 @@ def test_modules_beside_the_file_are_found(tmp_path: Path, check_same: Checker, 
 
 BEYOND = {
     "another name of the package": PLAIN.replace("import fallline", "import fallline\nfrom fallline.metrics import named"),
+    "one line that does two things": PLAIN.replace("import fallline", "import torch; import fallline"),
+    "a file that is two things": PLAIN + "\nif __name__ == '__main__':\n    raise SystemExit\nelse:\n    pass\n",
     "a function of the package": PLAIN.replace("def problem():", "def problem():\n    fallline.Recipe"),
 }
 
@@ -521,6 +523,7 @@ def test_the_winner_of_a_full_race_is_repeated(price: float, target: str, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the CNN trains three minutes on a busy machine
 @pytest.mark.parametrize("name", [path.parent.name for path in sorted(EXAMPLES.glob("*/problem.py"))])
 def test_the_winner_of_an_example_is_repeated(name: str, tmp_path: Path) -> None:
     if "torchvision" in name:

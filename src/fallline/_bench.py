@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fallline._batches import INIT, stream
 from fallline._data import Data
 from fallline._judge import Judge, link_of, predict
 from fallline._problem import Problem, call
 from fallline._recipe import Recipe
+
+if TYPE_CHECKING:
+    
+if TYPE_CHECKING:
+    from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 
 class Diverged(Exception):

@@ -37,10 +37,10 @@ def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     return [by_lower[option] for option in found]
 
 
-def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UsageError:
-    """The error for a name that nothing answers to, with the nearest names or all of them."""
+def unknown(kind: str, name: str, known: Iterable[str], hint: str = "", aliases: Iterable[str] = ()) -> UsageError:
+    """The error for a name that nothing answers to, with the nearest names or all of them; aliases are offered only where they are near."""
     options = sorted(known)
-    close = nearest(name, options)
+    close = nearest(name, [*options, *aliases])
     if close:
         advice = f"did you mean {' or '.join(close)}?"
     else:

@@ -177,7 +177,7 @@ def _own(problem: Problem, plan: Plan) -> dict[str, Any]:
         "loss": "function" if problem.loss is not None else None,
         "optimizer": "object" if isinstance(problem.optimizer, torch.optim.Optimizer) else "function" if problem.optimizer else None,
         "scheduler": "object" if hasattr(problem.scheduler, "optimizer") else "function" if problem.scheduler else None,
-        "scheduler_reads": isinstance(scheduler, ReduceLROnPlateau) or None,
+        "scheduler_reads": scheduler.mode if isinstance(scheduler, ReduceLROnPlateau) else None,
         "clip": float(problem.clip) if isinstance(problem.clip, int | float) else "function" if problem.clip is not None else None,
         "loop": "function" if problem.loop is not None else None,
     }

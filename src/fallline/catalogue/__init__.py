@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fallline._discover import discover
 from fallline._errors import UsageError, unknown
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from fallline._profile import Profile
 
+Kind = TypeVar("Kind", bound="Entry")
 Value: TypeAlias = "float | int | bool | str | list[float] | None"
 Settings: TypeAlias = "Mapping[str, Any]"  # name -> Value; Any, because reading a number out of the union would need a cast everywhere
 LossFunction: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
@@ -207,44 +208,34 @@ def all_topics() -> dict[str, Topic]:
     return discover("fallline.catalogue.topics", Topic)
 
 
-def _named(kind: str, name: str, entries: Mapping[str, Entry]) -> Entry:
+def _named(kind: str, name: str, entries: Mapping[str, Kind]) -> Kind:
     key = name.lower().replace("-", "_").replace(" ", "_")
     if key in entries:
         return entries[key]
     for entry in entries.values():
         if key in entry.aliases:
             return entry
-    raise unknown(kind, name, [*entries, *(alias for entry in entries.values() for alias in entry.aliases)])
+    raise unknown(kind, name, entries, aliases=[alias for entry in entries.values() for alias in entry.aliases])
 
 
 def loss(name: str) -> Loss:
-    found = _named("loss", name, all_losses())
-    assert isinstance(found, Loss)
-    return found
+    return _named("loss", name, all_losses())
 
 
 def optimizer(name: str) -> Optimizer:
-    found = _named("optimizer", name, all_optimizers())
-    assert isinstance(found, Optimizer)
-    return found
+    return _named("optimizer", name, all_optimizers())
 
 
 def schedule(name: str) -> Schedule:
-    found = _named("schedule", name, all_schedules())
-    assert isinstance(found, Schedule)
-    return found
+    return _named("schedule", name, all_schedules())
 
 
 def clip(name: str) -> Clip:
-    found = _named("clip", name, all_clips())
-    assert isinstance(found, Clip)
-    return found
+    return _named("clip", name, all_clips())
 
 
 def topic(name: str) -> Topic:
-    found = _named("topic", name, all_topics())
-    assert isinstance(found, Topic)
-    return found
+    return _named("topic", name, all_topics())
 
 
 def all_entries() -> Iterable[tuple[str, Entry]]:

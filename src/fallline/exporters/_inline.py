@@ -31,15 +31,16 @@ def inlined(text: str, path: Path) -> Inlined:
         if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
             future = True
             _replace(lines, statement, [])
-        elif isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test):
+        elif _only_as_script(statement):
             _replace(lines, statement, [])
     cleaned = "\n".join(lines) + "\n"
     tree, lines = ast.parse(cleaned), cleaned.splitlines()
     folder = path.parent
     beside = tuple(dict.fromkeys(name for name in _roots(tree) if _beside(folder, name)))
-    why_not = "; ".join(
-        dict.fromkeys([*_beyond(tree), *(f"{name}.py beside it uses {PACKAGE} too" for name in beside if _uses(folder, name))])
-    )
+    reasons = [*_beyond(tree), *(f"{name}.py beside it uses {PACKAGE} too" for name in beside if _uses(folder, name))]
+    reasons += [f"its line {node.lineno} does more than import" for node in _imports(tree) if _in_company(node, lines[node.lineno - 1])]
+    reasons += ["it asks whether it is run as a script" for node in ast.walk(tree) if isinstance(node, ast.If) and _asks_its_name(node)]
+    why_not = "; ".join(dict.fromkeys(reasons))
     for statement in sorted(_imports(tree), key=lambda node: -node.lineno):
         _replace(lines, statement, _stand_in(statement, lines[statement.lineno - 1]))
     if tree.body and isinstance(tree.body[0], ast.Expr) and isinstance(tree.body[0].value, ast.Constant):
@@ -121,6 +122,21 @@ def _roots(tree: ast.Module) -> Iterator[str]:
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.split(".")[0]
+
+
+def _only_as_script(statement: ast.stmt) -> bool:
+    """`if __name__ == "__main__":` and nothing else."""
+    return isinstance(statement, ast.If) and not statement.orelse and ast.unparse(statement.test) == "__name__ == '__main__'"
+
+
+def _asks_its_name(statement: ast.If) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test))
+
+
+def _in_company(statement: ast.stmt, line: str) -> bool:
+    """Whether a line holds more than this statement and a comment."""
+    after = line.encode()[statement.end_col_offset :].decode().strip() if statement.lineno == statement.end_lineno else ""
+    return bool(line[: statement.col_offset].strip()) or (bool(after) and not after.startswith("#"))
 
 
 def _replace(lines: list[str], statement: ast.stmt, new: list[str]) -> None:

@@ -95,6 +95,8 @@ def _initial_weights(page: Page, case: Case, model: str) -> None:
     page.main.append(f"model = {model}")
     if case.setup["precision"] == "64":
         page.main.append("model = model.double()")
+    if case.setup["model"]["all_train"] and case.origin["kind"] != "table":
+        page.main.append("model.train()  # pretrained models come in eval mode")
     if not case.on_cpu:
         page.main.append("model = model.to(DEVICE)")
 

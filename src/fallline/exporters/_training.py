@@ -132,8 +132,14 @@ def _own_scheduler(page: Page, case: Case) -> list[str]:
         return ["scheduler.step()"]
     page.setting("STEPS_PER_EPOCH", max(setup["batches_per_epoch"] // setup["accumulate"], 1))
     model, rows = ("average" if case.averages else "model"), ("look_rows" if _some_rows(case) else "")
-    value = evaluate(case, model, "valid", rows) if setup["own"].get("scheduler_reads") else ""
+    value = _read(case, evaluate(case, model, "valid", rows))
     return ["if (step + 1) % STEPS_PER_EPOCH == 0:", f"    scheduler.step({value})"]
+
+
+def _read(case: Case, value: str) -> str:
+    """What the user's own scheduler is told: the metric, turned to the direction that a plateau's mode reads; nothing for all others."""
+    mode = case.setup["own"].get("scheduler_reads")
+    return "" if mode is None else value if mode == case.facts["direction"] else f"-{value}"
 
 
 def _some_rows(case: Case) -> bool:
@@ -219,14 +225,13 @@ def _own_loop(page: Page, case: Case) -> None:
     page.need("import itertools")
     main += ["", "for epoch in itertools.count():", f"    if step >= {_end(case)}:", "        break"]
     body = ["model.train()"]
+    plain = case.classes or recipe.loss.own
+    loss = "loss_function" if plain else "lambda output, target: loss_function(output, target.to(output.dtype))"
     call = (
-        "given.loop(model, loss_function, optimizer, scheduler, Loader(train, epoch"
-        + (", given" if "given." in rows_call(case) else "")
-        + "))"
+        f"given.loop(model, {loss}, optimizer, scheduler, Loader(train, epoch" + (", given" if "given." in rows_call(case) else "") + "))"
     )
     if recipe.schedule.own:
-        reads = case.setup["own"].get("scheduler_reads")
-        value = evaluate(case, "model", "valid", "look_rows" if _some_rows(case) else "") if reads else ""
+        value = _read(case, evaluate(case, "model", "valid", "look_rows" if _some_rows(case) else ""))
         body += [
             "before = scheduler.last_epoch",
             call,

@@ -89,11 +89,8 @@ def _header(case: Case, path: Path) -> str:
         said += ["", wrapped(f"The run's {case.facts['metric']} is {values}.")]
     said += [] if case.outcome else [""]
     version = f" and torch {case.torch}" if case.torch else ""
-    same = (
-        "on one thread the weights are the run's, bit for bit"
-        if case.on_cpu
-        else "the weights are the run's up to the order of sums on a GPU"
-    )
+    exact = case.on_cpu and case.setup["threads"] == 1
+    same = "the weights are the run's, bit for bit" if exact else "the weights are the run's, up to the order in which sums are taken"
     said.append(wrapped(f"On the same kind of machine{version} {same}."))
     return "\n".join(said).replace("\\", "\\\\").replace('"""', "'''") + "\n"
 

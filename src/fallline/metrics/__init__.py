@@ -71,7 +71,7 @@ def named(name: str) -> Metric:
     for metric in known.values():
         if key == metric.name or key in metric.aliases:
             return metric
-    raise unknown("metric", name, [*known, *(alias for metric in known.values() for alias in metric.aliases)])
+    raise unknown("metric", name, known, aliases=[alias for metric in known.values() for alias in metric.aliases])
 
 
 def for_task(task: str) -> list[str]:
