@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torchmetrics
+from exporting import Checker
 from safetensors.torch import load_model
 from torch import Tensor, nn
 from torch.nn import functional
@@ -793,6 +794,69 @@ def test_a_column_against_a_row_is_judged_example_by_example() -> None:
     found, expected = trained(problem(loss=squeezed, **flat)), trained(problem(loss=functional.mse_loss))
     assert same(found.final(), expected.final())
     assert found.measure() == expected.measure()
+
+
+# what an exported script makes of them ------------------------------------------------------------------------------------------------
+
+FILE = """
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+import fallline
+
+def split(seed):
+    x = torch.randn(320, 5, generator=torch.Generator().manual_seed(seed))
+    return x, x[:, 0] - x[:, 1] ** 2
+
+def net(outputs=1):
+    return nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, outputs))
+
+def sgd(model):
+    return torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+
+def problem(train=split(1), valid=split(2), audit=split(3)):
+"""
+
+FILES = {
+    "a positive class of 0": """
+    yes = [(x, (y > 0.8).long().unsqueeze(1)) for x, y in (train, valid, audit)]
+    return fallline.Problem(model=net, train=yes[0], valid=yes[1], audit=yes[2], metric="f1", positive=0, epochs=2)
+""",
+    "a model left in eval mode": """
+    column = [(x, y.unsqueeze(1)) for x, y in (train, valid, audit)]
+    return fallline.Problem(model=lambda: net().eval(), train=column[0], valid=column[1], audit=column[2], metric="mae", epochs=2)
+""",
+    "a column against a row": """
+    return fallline.Problem(model=net, train=train, valid=valid, audit=audit, metric="rmse", epochs=2,
+        loss=lambda output, target: functional.l1_loss(output.squeeze(1), target), optimizer=sgd)
+""",
+    "a plateau that reads an accuracy": """
+    classes = [(x, (y > 0).long() + (y > 1).long()) for x, y in (train, valid, audit)]
+    return fallline.Problem(model=lambda: net(3), train=classes[0], valid=classes[1], audit=classes[2], metric="accuracy", epochs=6,
+        optimizer=sgd, scheduler=lambda optimizer: ReduceLROnPlateau(optimizer, factor=0.1, patience=0))
+""",
+    "a loop that is given whole numbers": """
+    def loop(model, loss, optimizer, scheduler, loader):
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss(model(x), y).backward()
+            optimizer.step()
+
+    counts = [(x, (4 * y.abs()).long().unsqueeze(1)) for x, y in (train, valid, audit)]
+    return fallline.Problem(model=net, train=counts[0], valid=counts[1], audit=counts[2], task="regression", metric="mae",
+        epochs=2, loop=loop)
+""",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_exported_script_follows(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "setup.py"
+    path.write_text(FILE + FILES[name], encoding="utf-8")
+    Checker(tmp_path, monkeypatch, capsys)(fallline.open_problem(path), None)
 
 
 # refusals ----------------------------------------------------------------------------------------------------------------------------

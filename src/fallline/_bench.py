@@ -15,8 +15,6 @@ from fallline._problem import Problem, call
 from fallline._recipe import Recipe
 
 if TYPE_CHECKING:
-    
-if TYPE_CHECKING:
     from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from fallline import catalogue
 from fallline._batches import STEP, Batches, reseeder, stream, tree_map
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
-from fallline._errors import RefusedError
+from fallline._errors import RefusedError, UsageError
 from fallline._parts import build_loss, build_optimizer, build_scheduler, lr_curve
 from fallline._recipe import Recipe
 
@@ -45,6 +46,9 @@ class LoopTraining:
     """One candidate in the user's loop. Candidates get their own loss, optimizer and lr curve; what the loop does itself is not raced."""
 
     def __init__(self, bench: Workbench, recipe: Recipe, model: nn.Module) -> None:
+        if recipe.average is not None or (not recipe.schedule.own and catalogue.schedule(recipe.schedule.name).reads_metric):
+            unfit = "averaged weights and schedules that read the metric"
+            raise UsageError(f"{unfit} cannot run in your own loop; take another recipe or schedule")
         self.bench, self.recipe, self.model = bench, recipe, model
         problem = bench.problem
         self.loss = build_loss(recipe, problem, next(model.parameters(), None))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fallline._batches import INIT, leaves, stream
+from fallline._batches import INIT, leaves, seeded, stream
 from fallline._errors import FalllineError, RefusedError, UsageError, nearest
 from fallline.metrics import TASKS, Metric, OwnMetric, resolve
 
@@ -123,10 +123,9 @@ class Problem:
 
     def new_model(self, seed: int = 0) -> nn.Module:
         """A fresh model with the initial weights of `seed`; a module given by the user is copied with the weights it has."""
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            torch.manual_seed(stream(0, INIT))  # what a module draws while it is imported is the same in every process
+        with seeded(stream(0, INIT)):  # what a module draws while it is imported is the same in every process
             factory, keywords = _found(self.model)
-            torch.manual_seed(stream(seed, INIT))
+        with seeded(stream(seed, INIT)):
             model = copy.deepcopy(factory) if isinstance(factory, nn.Module) else _made(factory, keywords)
         if self.precision == "64":
             model = model.double()

@@ -25,7 +25,7 @@ from fallline._batches import DatasetSource, Source, TensorSource, leaves
 from fallline._data import Data
 from fallline._journal import write_text
 from fallline._parts import build_optimizer, build_scheduler
-from fallline._problem import Problem, imported
+from fallline._problem import Problem, _found, _made
 from fallline.metrics import Metric, OwnMetric
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def setup_of(problem: Problem, data: Data, metric: Metric | OwnMetric, device: t
         "batches_per_epoch": batches.per_epoch,
         "gathers": batches.gathers,
         "shuffle": bool(data.order["shuffle"]),
-        "sampler": None if sampler is None else {"set_epoch": hasattr(sampler, "set_epoch")},
+        "sampler": None if sampler is None else {"set_epoch": hasattr(sampler, "set_epoch"), "generators": _generators(sampler)},
         "eval_batch": {split: data.eval_batch(split) for split in ("valid", "audit")},
         "sources": {split: _source(getattr(problem, split), getattr(data, split)) for split in ("train", "valid", "audit")},
         "unpack": "own" if problem.unpack is not None else "pair",
@@ -114,24 +114,32 @@ def _source(given: Any, source: Source) -> dict[str, Any] | None:
     if given is None:
         return None
     loader = isinstance(given, DataLoader)
-    dataset = given.dataset if isinstance(given, DataLoader) else given
-    whole = source
-    while not isinstance(whole, TensorSource | DatasetSource):
-        whole = whole.source  # type: ignore[attr-defined]  # a Part of a Dataset
-    if isinstance(whole, DatasetSource):
+    dataset: Any = given.dataset if isinstance(given, DataLoader) else given
+    if isinstance(source, DatasetSource):
         return {
-            "kind": "dataset", "type": type(dataset).__name__, "loader": loader, "rows": whole.size, "workers": whole.workers,
-            "collate": "default" if whole.collate is default_collate else "own",
+            "kind": "dataset", "type": type(dataset).__name__, "loader": loader, "rows": len(dataset), "workers": source.workers,
+            "collate": "default" if source.collate is default_collate else "own",
         }  # fmt: skip
+    assert isinstance(source, TensorSource)
     tree = dataset.tensors if isinstance(dataset, TensorDataset) else dataset
     held = list(_arrays(tree))
-    wanted = {leaf.dtype for leaf in leaves(whole.tree) if leaf.is_floating_point()}
+    wanted = {leaf.dtype for leaf in leaves(source.tree) if leaf.is_floating_point()}
     return {
         "kind": "tensors", "type": "TensorDataset" if isinstance(dataset, TensorDataset) else type(given).__name__, "loader": loader,
-        "tree": _shape(whole.tree), "rows": len(held[0]), "arrays": any(isinstance(leaf, np.ndarray) for leaf in held),
+        "tree": _shape(source.tree), "rows": len(held[0]), "arrays": any(isinstance(leaf, np.ndarray) for leaf in held),
         "cast": any(isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dtype not in wanted for leaf in held)
         or any(isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" for leaf in held),
+        "elsewhere": any(isinstance(leaf, Tensor) and (leaf.requires_grad or leaf.device.type != "cpu") for leaf in held),
     }  # fmt: skip
+
+
+def _generators(sampler: Any) -> list[str]:
+    """The generators of its own that a sampler, or the one below it, draws from."""
+    paths = {
+        "generator": getattr(sampler, "generator", None),
+        "sampler.generator": getattr(getattr(sampler, "sampler", None), "generator", None),
+    }
+    return [path for path, own in paths.items() if isinstance(own, torch.Generator)]
 
 
 def _arrays(tree: Any) -> Any:
@@ -153,16 +161,20 @@ def _shape(tree: Any) -> Any:
 
 def _model(problem: Problem) -> dict[str, Any]:
     given = problem.model
-    model = problem.new_model(0)
     path, keywords = given if isinstance(given, tuple) else (given, {})
+    found, arguments = _found(given)
+    with torch.random.fork_rng(devices=[]):
+        raw = found if isinstance(found, nn.Module) else _made(found, arguments)
+    model = problem.new_model(0)
     facts: dict[str, Any] = {
         "kind": "module" if isinstance(given, nn.Module) else "named" if isinstance(path, str) else "factory",
         "lazy": any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in model.parameters()),
+        "eval": not raw.training,  # as a whole, which training undoes
         "all_train": all(module.training for module in model.modules()),
         "fused": all(p.is_floating_point() for p in model.parameters()),
     }
     if isinstance(path, str):
-        facts |= {"path": path, "made": isinstance(imported(path), nn.Module), "keywords": _plain(dict(keywords))}
+        facts |= {"path": path, "made": isinstance(found, nn.Module), "keywords": _plain(dict(keywords))}
     return facts
 
 

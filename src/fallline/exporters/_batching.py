@@ -122,7 +122,8 @@ def _epoch_rows(page: Page, case: Case) -> str:
     if setup["sampler"] is not None:
         seed_everything(page)
         page.setting("BATCHES_PER_EPOCH", setup["batches_per_epoch"])
-        epoch = ["    sampler.set_epoch(epoch)"] if setup["sampler"]["set_epoch"] else []
+        epoch = [f"    sampler.{own}.manual_seed(stream(SEED, ORDER, epoch))" for own in setup["sampler"]["generators"]]
+        epoch += ["    sampler.set_epoch(epoch)"] if setup["sampler"]["set_epoch"] else []
         return "\n".join([
             "def epoch_rows(sampler, epoch):",
             '    """The row numbers of each batch of one epoch, as your own sampler draws them."""',

@@ -101,9 +101,8 @@ class Case:
 
     @property
     def workers(self) -> int:
-        """Processes that read training examples ahead; what was split off is read in this one."""
-        split = self.splits is not None and self.splits["train"] is not None
-        return 0 if split else int(self.setup["sources"]["train"].get("workers", 0))
+        """Processes that read training examples ahead."""
+        return int(self.setup["sources"]["train"].get("workers", 0))
 
     @property
     def from_given(self) -> bool:

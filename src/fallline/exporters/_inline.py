@@ -22,8 +22,11 @@ class Inlined:
     why_not: str = ""  # what of this package it uses beyond `Problem`; then it cannot stand alone
 
 
-def inlined(text: str, path: Path) -> Inlined:
-    """The file at `path` without its imports of this package and without what only runs as a script, and with its folder and name."""
+def inlined(text: str, path: Path, model: str = "") -> Inlined:
+    """The file at `path` without its imports of this package and without what only runs as a script, and with its folder and name.
+
+    `model` is the name by which the file gives its model, "package.module:name".
+    """
     tree = ast.parse(text)
     lines = text.splitlines()
     future = False
@@ -36,7 +39,7 @@ def inlined(text: str, path: Path) -> Inlined:
     cleaned = "\n".join(lines) + "\n"
     tree, lines = ast.parse(cleaned), cleaned.splitlines()
     folder = path.parent
-    beside = tuple(dict.fromkeys(name for name in _roots(tree) if _beside(folder, name)))
+    beside = tuple(dict.fromkeys(name for name in [*_roots(tree), model.partition(":")[0].partition(".")[0]] if _beside(folder, name)))
     reasons = [*_beyond(tree), *(f"{name}.py beside it uses {PACKAGE} too" for name in beside if _uses(folder, name))]
     reasons += [f"its line {node.lineno} does more than import" for node in _imports(tree) if _in_company(node, lines[node.lineno - 1])]
     reasons += ["it asks whether it is run as a script" for node in ast.walk(tree) if isinstance(node, ast.If) and _asks_its_name(node)]
@@ -106,7 +109,7 @@ def _beyond(tree: ast.Module) -> Iterator[str]:
 
 
 def _beside(folder: Path, name: str) -> bool:
-    return (folder / f"{name}.py").exists() or (folder / name / "__init__.py").exists()
+    return bool(name) and ((folder / f"{name}.py").exists() or (folder / name / "__init__.py").exists())
 
 
 def _uses(folder: Path, name: str) -> bool:

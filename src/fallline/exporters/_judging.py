@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from types import BuiltinFunctionType
 
 from fallline import catalogue
@@ -62,7 +63,9 @@ def _readable(page: Page, case: Case) -> list[str]:
     if case.setup["metric"] == "stateful":
         return [*lines, "given.metric.reset()", "given.metric.update(output, target)", "return float(given.metric.compute())"]
     kind = case.profile["output_kind"]
-    if case.task not in ("multiclass", "sequence") and list(case.profile["output_shape"]) != list(case.profile["target_shape"]):
+    output_shape, target_shape = case.profile["output_shape"], case.profile["target_shape"]
+    alike = bool(link) or math.prod(output_shape) == math.prod(target_shape)
+    if not case.classes and output_shape != target_shape and alike:
         lines.append("output = output.reshape(target.shape)")
     if case.task in ("regression", "count"):
         return [*lines, "return metric(output.double(), target.double())"]

@@ -76,7 +76,7 @@ def inlined_file(case: Case) -> tuple[str, bool] | None:
     text = _file(case)
     if text is None:
         return None
-    made = inlined(text, Path(case.origin["source"]))
+    made = inlined(text, Path(case.origin["source"]), case.setup["model"].get("path", ""))
     return None if made.why_not else (made.text, made.future)
 
 
@@ -93,10 +93,10 @@ def _file(case: Case) -> str | None:
 def _initial_weights(page: Page, case: Case, model: str) -> None:
     page.main.append("torch.manual_seed(stream(SEED, INIT))")
     page.main.append(f"model = {model}")
+    if case.setup["model"]["eval"]:
+        page.main.append("model.train()  # it comes in eval mode, as pretrained models do")
     if case.setup["precision"] == "64":
         page.main.append("model = model.double()")
-    if case.setup["model"]["all_train"] and case.origin["kind"] != "table":
-        page.main.append("model.train()  # pretrained models come in eval mode")
     if not case.on_cpu:
         page.main.append("model = model.to(DEVICE)")
 
@@ -107,9 +107,11 @@ def _own_model(page: Page, model: Mapping[str, Any]) -> str:
     if model["kind"] == "factory":
         return "given.model()"
     module, _, name = model["path"].partition(":")
-    page.need(f"from {module} import {name}", "import copy")
-    if model["made"]:
+    if model["made"]:  # a module that is made while its file is imported: what it draws follows from a seed of its own
+        page.main += ["torch.manual_seed(stream(0, INIT))", f"from {module} import {name}", ""]
+        page.need("import copy")
         return f"copy.deepcopy({name})"
+    page.need(f"from {module} import {name}")
     if model["keywords"] is None:
         return f"{name}(**given.model[1])"
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in model['keywords'].items())})"
@@ -147,7 +149,7 @@ def _part(page: Page, case: Case, part: str) -> str:
         data = f"Subset({base}, {rows}.tolist())" if rows else base
         return f"Examples({data}, given.{holder}.collate_fn)" if source["collate"] == "own" else f"Examples({data})"
     tree = base + (".tensors" if source["type"] == "TensorDataset" else "")
-    if source["arrays"] or source["cast"]:
+    if source["arrays"] or source["cast"] or source["elsewhere"]:
         page.add(DATA, _as_tensors(case))
         tree = f"as_tensors({tree})"
     tree = f"take({tree}, {rows})" if rows else tree
@@ -167,7 +169,7 @@ def _as_tensors(case: Case) -> str:
                 return {{key: as_tensors(part) for key, part in tree.items()}}
             if isinstance(tree, (tuple, list)):
                 return tuple(as_tensors(part) for part in tree)
-            tensor = torch.as_tensor(tree)
+            tensor = torch.as_tensor(tree){".detach().cpu()" if any(source.get("elsewhere") for source in case.sources) else ""}
             return tensor.{"double" if wide else "float"}() if tensor.is_floating_point() else tensor
         '''
 

@@ -20,7 +20,11 @@ def write_training(page: Page, case: Case) -> None:
     page.setting("STEPS", recipe.steps, "optimizer updates" + (", had there been time" if recipe.cooldown else ""))
     if case.setup["model"]["lazy"]:
         main += _lazy(case)
-    main.append(f"loss_function = {loss_code(page, case)}")
+    if case.loop and not (case.classes or recipe.loss.own):
+        main += [f"criterion = {loss_code(page, case)}", "", "def loss_function(output, target):"]
+        main += ["    return criterion(output, target.to(output.dtype))", ""]
+    else:
+        main.append(f"loss_function = {loss_code(page, case)}")
     main += optimizer_lines(page, case)
     write_schedule(page, case)
     if case.loop:
@@ -261,7 +265,7 @@ def _loader(case: Case) -> str:
         f"    def __init__(self, train, epoch{given}):",
         f"        self.train, self.epoch, self.rows = train, epoch, {rows}",
         "        self.batch_size = BATCH_SIZE",
-        f"        self.dataset = {'train.dataset' if case.reads_dataset('train') and case.splits is None else 'None'}",
+        f"        self.dataset = {'train.dataset' if case.reads_dataset('train') else 'None'}",
         "",
         "    def __len__(self):",
         "        return len(self.rows)",
