@@ -51,7 +51,7 @@ def document_of(race: Race, decided: Decided, problem_facts: dict[str, Any], pla
             "overruled": decided.overruled,
             "winner": winner.trial.name,
         },
-        "cost": cost(race, plain_s),
+        "cost": cost(race, plain_s, decided.splits),
         "candidates": [row(race, entry) for entry in ranked(race)],
         "artifacts": {"model": "model.safetensors", "recipe": "recipe.toml", "journal": "journal.jsonl", "report": None},
     }
@@ -87,9 +87,10 @@ def row(race: Race, entry: Entered) -> dict[str, Any]:
     }
 
 
-def cost(race: Race, plain_s: float) -> dict[str, Any]:
+def cost(race: Race, plain_s: float, splits: int = 1) -> dict[str, Any]:
     """What the race cost: `price_work` counts steps (in forward-backward passes) and looks by their measured share, `price_wall` time."""
-    passes = evaluation = training = 0.0
+    passes = 2.0 * race.plan.length * (splits - 1)  # winner and baseline, on each further split
+    evaluation = training = 0.0
     for entry in race.entered.values():
         recipe = entry.trial.recipe
         a_step = 1 if recipe.optimizer.own else catalogue.optimizer(recipe.optimizer.name).passes_per_step
