@@ -21,7 +21,7 @@ LADDER = (
     ("_errors", "_discover", "_journal"),
     ("metrics", "_splits", "_statistics"),
     ("_batches", "_kinds", "_problem"),
-    ("_data",),
+    ("_data", "_fingerprint"),
     ("_profile", "_targets", "_measure"),
     ("catalogue", "zh"),
     ("_recipe",),

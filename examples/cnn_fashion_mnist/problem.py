@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import fallline
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "fashion_mnist_subset.npz"
-WIDTH = 8  # channels of the first stage, so that a CPU trains it in a minute; the paper's ResNet-18 has 64 and takes 40 times as long
+WIDTH = 8  # channels of the first stage, so that a CPU core trains it in half a minute; the tutorial's ResNet-18 has 64
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530  # of the 60,000 training images
 
 

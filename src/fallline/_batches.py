@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler, Subset, TensorDataset, default_collate
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler, Subset, TensorDataset, default_collate
 
 from fallline._errors import RefusedError, UsageError
 
@@ -40,11 +40,12 @@ def reseeder(device: torch.device, everywhere: bool = False) -> Callable[[int], 
     seed_cpu = torch.default_generator.manual_seed
     if device.type == "cpu" and not everywhere:
         return seed_cpu
+    seed_cuda = _cuda_generator(device).manual_seed if device.type == "cuda" else None
 
     def reseed(value: int) -> None:
         seed_cpu(value)
-        if device.type == "cuda":
-            torch.cuda.manual_seed(value)
+        if seed_cuda is not None:
+            seed_cuda(value)
         elif device.type == "mps":
             torch.mps.manual_seed(value)
         if everywhere:
@@ -54,17 +55,28 @@ def reseeder(device: torch.device, everywhere: bool = False) -> Callable[[int], 
     return reseed
 
 
+def _cuda_generator(device: torch.device) -> torch.Generator:
+    """The generator of this very device: `torch.cuda.manual_seed` seeds the current one, which may be another."""
+    torch.cuda.init()  # type: ignore[no-untyped-call]  # the generators are made here
+    return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+
+
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """All generators that a user's code may draw from start at `seed`, and are put back afterwards."""
     kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    on_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     reseeder(torch.device("cpu"), everywhere=True)(seed)
+    if on_cuda is not None:
+        torch.cuda.manual_seed_all(seed)
     try:
         yield
     finally:
         torch.set_rng_state(kept[0])
         np.random.set_state(kept[1])
         random.setstate(kept[2])
+        if on_cuda is not None:
+            torch.cuda.set_rng_state_all(on_cuda)
 
 
 def tree_map(apply: Callable[[Tensor], Tensor], tree: Any) -> Any:
@@ -281,18 +293,34 @@ class Batches:
 def from_loader(loader: DataLoader[Any]) -> tuple[DatasetSource | TensorSource, dict[str, Any], list[str]]:
     """A user's DataLoader as a source, what of it governs the order, and notes on what was kept or replaced."""
     notes = []
-    keep: dict[str, Any] = {"batch_size": loader.batch_size, "drop_last": loader.drop_last, "shuffle": True, "sampler": None}
-    dataset = loader.dataset
+    dataset, sampler, size, drop_last = loader.dataset, loader.sampler, loader.batch_size, loader.drop_last
     if isinstance(dataset, torch.utils.data.IterableDataset):
         raise UsageError(
             "an IterableDataset cannot be read again in another order; give a map-style Dataset (with __len__ and __getitem__)"
         )
-    if type(loader.sampler) is SequentialSampler:
+    if size is None and loader.batch_sampler is None:
+        raise UsageError("a DataLoader with batch_size=None reads ready batches, which cannot be shuffled; give a Dataset of single examples")
+    if size is None:  # batch_sampler=... was given, and `loader.sampler` says nothing
+        sampler, size = loader.batch_sampler, getattr(loader.batch_sampler, "batch_size", None)
+        if type(sampler) is BatchSampler and _is_plain(sampler.sampler, dataset):
+            sampler, drop_last = sampler.sampler, sampler.drop_last
+    size = size if isinstance(size, int) and size > 0 else None
+    keep: dict[str, Any] = {"batch_size": size, "drop_last": drop_last, "shuffle": True, "sampler": None}
+    if type(sampler) is SequentialSampler and _is_plain(sampler, dataset):
         keep["shuffle"] = False
-    elif type(loader.sampler) is not RandomSampler or loader.batch_size is None:
+    elif not _is_plain(sampler, dataset):
         keep["sampler"] = loader.batch_sampler
-        notes.append(f"the DataLoader's own {type(loader.batch_sampler if loader.batch_size is None else loader.sampler).__name__} is kept")
+        notes.append(f"the DataLoader's own {type(sampler).__name__} is kept")
+    if loader.worker_init_fn is not None:
+        notes.append("the DataLoader's worker_init_fn is not called: what examples draw is seeded for each batch, with workers or without")
     source: DatasetSource | TensorSource = DatasetSource(dataset, loader.collate_fn or default_collate, loader.num_workers)
     if type(dataset) is TensorDataset and loader.collate_fn is default_collate:
         source = TensorSource(tuple(dataset.tensors))
     return source, keep, notes
+
+
+def _is_plain(sampler: Any, dataset: Any) -> bool:
+    """Whether a sampler gives each example once an epoch, in order or shuffled, so that `Order` can take its place."""
+    if type(sampler) is RandomSampler:
+        return not sampler.replacement and sampler.num_samples == len(dataset)
+    return type(sampler) is SequentialSampler and len(sampler) == len(dataset)

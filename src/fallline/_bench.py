@@ -49,7 +49,7 @@ class Workbench:
     def look(self, model: nn.Module, recipe: Recipe) -> float:
         """The metric on the looked-at examples of valid."""
         outputs, targets = predict(model, self.data.sweep("valid", self.device, self.look_rows))
-        return self.judge.value(outputs, targets, link_of(recipe))
+        return self.judge.value(outputs, targets, link_of(recipe, self.problem))
 
     def outputs(self, model: nn.Module, split: str) -> tuple[Tensor, Tensor]:
         """All outputs and targets of a split."""

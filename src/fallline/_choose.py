@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_model
 
@@ -14,9 +15,10 @@ from fallline._decide import decide
 from fallline._document import headline
 from fallline._entered import shown
 from fallline._errors import InterruptedRun, RefusedError, UsageError
+from fallline._fingerprint import fingerprint
 from fallline._journal import write_text
 from fallline._plan import Plan
-from fallline._planning import make_plan, reserve
+from fallline._planning import check_fits, make_plan, reserve
 from fallline._problem import Problem
 from fallline._race import Race
 from fallline._record import record
@@ -26,6 +28,9 @@ from fallline._run import Run
 from fallline._setting import Setting, prepare, threads
 from fallline.engines.sequential import Sequential
 from fallline.metrics import Metric
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def choose(
@@ -50,7 +55,7 @@ def choose(
         seed: of splits, initial weights, batch order and draws.
         losses: names of the losses to race; needed to race losses beside an own one.
         out: the run's folder; None: runs/<date>-<name>.
-        plan: a plan, or the path of a plan.json, to run again.
+        plan: a plan, or the path of a plan.json, to run again; it has its price, losses and constraints, a budget may still bound it.
         say: receives one line an event; None: quiet.
         constraints: `optimizer="sgd"`, `lr=0.01`, ... kept by every candidate, the baseline apart.
 
@@ -60,6 +65,10 @@ def choose(
     say = say or _quiet
     clock = clock or Clock(None if budget is None else seconds(budget))
     if plan is not None:
+        given = [name for name, value in {"price": price, "losses": losses, **constraints}.items() if value is not None]
+        if given or engine != "auto":
+            named = ", ".join([*given, *(["engine"] if engine != "auto" else [])])
+            raise UsageError(f"a plan has its candidates, price and engine already; leave out {named}, or plan")
         plan = plan if isinstance(plan, Plan) else Plan.load(plan)
         seed = plan.seed  # the rows must be split as they were for the plan
     _check_seed(seed)
@@ -71,16 +80,18 @@ def choose(
         chosen = make_plan(setting, clock=clock, price=price, seed=seed, engine=engine, constraints=kept)
     else:
         chosen = plan
+        check_fits(chosen, setting)
     for line in chosen.lines():
         say(line)
     run = Run.create(Path(problem.origin.source).name.split(".")[0] or "problem", out)
-    record(run, setting, chosen, facts(setting, chosen))
-    run.journal.write(
-        "start", seed=seed, budget_s=clock.budget_s, price=chosen.shape.price, device=str(setting.device), notes=list(setting.notes)
-    )
-    say(f"run folder: {run.folder}")
     try:
-        return _raced(setting, chosen, run, clock, say, ())
+        known = facts(setting, chosen)
+        record(run, setting, chosen, known)
+        run.journal.write(
+            "start", seed=seed, budget_s=clock.budget_s, price=chosen.shape.price, device=str(setting.device), notes=list(setting.notes)
+        )
+        say(f"run folder: {run.folder}")
+        return _raced(setting, chosen, run, clock, say, (), known)
     finally:
         run.release()
 
@@ -88,6 +99,13 @@ def choose(
 def resume(run: Run | str | Path, problem: Problem, *, say: Callable[[str], None] | None = None, clock: Clock | None = None) -> Verdict:
     """Go on with a run after a kill or Ctrl-C, from the last finished rung of every trial."""
     run = run if isinstance(run, Run) else Run.open(run)
+    try:
+        return _resumed(run, problem, say or _quiet, clock or Clock())
+    finally:
+        run.release()
+
+
+def _resumed(run: Run, problem: Problem, say: Callable[[str], None], clock: Clock) -> Verdict:
     events = run.events()
     start = next((event for event in events if event["event"] == "start"), None)
     if start is None:
@@ -96,23 +114,21 @@ def resume(run: Run | str | Path, problem: Problem, *, say: Callable[[str], None
         raise UsageError(f"the race of {run.folder} is over; its verdict is in verdict.json, its weights in model.safetensors")
     plan = Plan.from_dict(run.read_json("plan.json"))
     spent = max((event["spent_s"] for event in events if "spent_s" in event), default=0.0)
-    clock = clock or Clock()
     clock.budget_s, clock.began = start["budget_s"], clock.began - spent
     setting = prepare(problem, seed=plan.seed, device=start["device"])
     known = run.read_json("problem.json")["facts"]
     if facts(setting, plan) != known:
         raise RefusedError(f"the data of run {run.folder} have changed since it began ({known['train']} training rows then); start it anew")
     run.journal.write("resume", spent_s=spent)
-    try:
-        return _raced(setting, plan, run, clock, say or _quiet, events)
-    finally:
-        run.release()
+    return _raced(setting, plan, run, clock, say, events, known)
 
 
-def _raced(setting: Setting, plan: Plan, run: Run, clock: Clock, say: Callable[[str], None], past: Sequence[Any]) -> Verdict:
+def _raced(
+    setting: Setting, plan: Plan, run: Run, clock: Clock, say: Callable[[str], None], past: Sequence[Any], known: dict[str, Any]
+) -> Verdict:
     bench = setting.bench(plan)
     if clock.budget_s is not None:
-        clock.reserve_s = reserve(clock.budget_s, setting)
+        clock.reserve_s = reserve(clock.budget_s, setting, plan.estimate.get("judging_s", 0.0))
     race = Race(plan, bench, Sequential(bench), run, clock, say, past)
     with threads(plan.threads):
         try:
@@ -127,7 +143,7 @@ def _raced(setting: Setting, plan: Plan, run: Run, clock: Clock, say: Callable[[
             faults = "; ".join(f"{entry.trial.name} {entry.reason}" for entry in race.entered.values() if entry.reason)
             raise RefusedError(f"no trial could be trained: {faults or 'the budget ended before the first rung'}")
         step_s = race.seconds_a_step(race.baseline) or setting.profile.step_s
-        verdict = verdict_of(race, decided, facts(setting, plan), step_s * plan.length)
+        verdict = verdict_of(race, decided, known, step_s * plan.length)
         _hand_over(run, race, decided.winner.trial.name, verdict)
     run.journal.write("verdict", spent_s=clock.spent_s, **verdict.document["verdict"], words=headline(verdict.document))
     return verdict
@@ -150,13 +166,20 @@ def _how_to_go_on(run: Run, setting: Setting) -> str:
 
 def _hand_over(run: Run, race: Race, winner: str, verdict: Verdict) -> None:
     """Recipe, weights and document on disk; checkpoints have served."""
-    temporary = run.folder / "model.safetensors.part"
-    save_model(race.model(race.entered[winner]), str(temporary))
-    temporary.replace(run.folder / "model.safetensors")
+    keep_weights(race.model(race.entered[winner]), run.folder / "model.safetensors")
     write_text(run.folder / "recipe.toml", verdict.recipe.to_toml())
     run.write_json("verdict.json", verdict.document)
     for path in (run.folder / "checkpoints").glob("*.pt"):
         path.unlink()
+
+
+def keep_weights(model: nn.Module, path: Path) -> None:
+    """Weights as safetensors, tied ones once, whole on disk before anything that they replace is deleted."""
+    partial = path.with_name(path.name + ".part")
+    save_model(model, str(partial))
+    with open(partial, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
 
 
 def facts(setting: Setting, plan: Plan) -> dict[str, Any]:
@@ -166,6 +189,7 @@ def facts(setting: Setting, plan: Plan) -> dict[str, Any]:
         "task": profile.task, "train": profile.rows, "valid": profile.valid_rows, "audit": profile.audit_rows,
         "metric": judge.metric.name, "direction": judge.metric.direction, "length_steps": plan.length,
         "batch_size": profile.batch_size, "named_metric": isinstance(judge.metric, Metric),
+        "fingerprint": fingerprint(setting.data),
     }  # fmt: skip
 
 

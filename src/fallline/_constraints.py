@@ -54,8 +54,19 @@ class Constraints:
             if named and not any(key in entry.space for entry in named) and all(kind in self.names for kind in set(owners)):
                 raise UsageError(f"{' and '.join(entry.name for entry in named)} has no {key}; it has {', '.join(named[0].space)}")
 
+    def to_dict(self) -> dict[str, Any]:
+        """The constraints as plain JSON."""
+        return {"names": dict(self.names), "settings": dict(self.settings), "losses": list(self.losses)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Constraints:
+        """The constraints in `data`, as `to_dict` wrote them."""
+        return cls(dict(data.get("names", {})), dict(data.get("settings", {})), tuple(data.get("losses", ())))
+
     def apply(self, recipe: Recipe) -> Recipe | None:
         """The recipe with the constraints put in; None where it cannot keep them."""
+        if self.losses and recipe.loss.name not in self.losses:
+            return None
         for kind, name in self.names.items():
             part = recipe.parts()[kind]
             if kind == "optimizer" and part.name != name:

@@ -31,9 +31,12 @@ def affordable(race: Race, going: list[Entered]) -> list[Entered]:
     if race.endgame["cooldown"]:
         race.cut = True
         for entry in [race.baseline, *kept]:
-            if not entry.trial.recipe.schedule.own:
+            cooldown = Cooldown(**race.endgame["cooldown"])
+            if entry.trial.recipe.schedule.own:
+                entry.stop = cooldown.at + cooldown.steps  # the user's own schedule is not touched, only stopped
+            else:
                 race.engine.drop(entry.trial.name)  # its lr curve is another from here on
-                entry.shorten(Cooldown(**race.endgame["cooldown"]))
+                entry.shorten(cooldown)
     return kept
 
 
@@ -73,7 +76,7 @@ def cool_down(race: Race) -> None:
     at, steps = cooldown.at, cooldown.steps
     chosen.shorten(cooldown)
     race.engine.drop(chosen.trial.name)
-    race.engine.adopt(chosen.trial, race.folder.load_state(chosen.trial.name, at, race.bench.device))
+    race.engine.adopt(chosen.trial, race.folder.load_state(chosen.trial.name, at))
     race.clock.reserve_s = 0.0  # this is what the reserve was for
     try:
         race.advance([chosen], at + steps, "out of time, cooling down")
@@ -83,6 +86,8 @@ def cool_down(race: Race) -> None:
 
 def _begun(race: Race, chosen: Entered) -> Cooldown:
     """Where the cooldown starts and how long the reserve lets it be; on disk before it begins, so that a resumed race repeats it."""
+    if race.bench.problem.loop is not None:
+        race.engine.drop(chosen.trial.name)  # it was stopped within an epoch, and a loop goes on by whole ones
     race.ready(chosen)
     state = race.engine.state(chosen.trial.name)
     at = int(state["step"])
@@ -91,5 +96,5 @@ def _begun(race: Race, chosen: Entered) -> Cooldown:
     if per_step > 0:
         steps = max(min(steps, int(0.5 * race.clock.reserve_s / per_step)), 1)  # half: judging and writing need the rest
     race.folder.save_state(chosen.trial.name, at, state)
-    race.folder.journal.write("cooldown", trial=chosen.trial.name, from_step=at, steps=steps)
+    race.folder.journal.write("cooldown", trial=chosen.trial.name, from_step=at, steps=steps, spent_s=race.clock.spent_s)
     return Cooldown(at, steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +28,9 @@ from fallline._batches import (
 )
 from fallline._errors import RefusedError, UsageError
 from fallline._problem import Problem, pair, told
-from fallline._splits import Split, split_rows
+from fallline._splits import HALF_KEEPS, Rows, Split, duplicate_groups, split_rows
 
+FLOAT_BYTES = 4
 LABELS_READ = 50_000  # examples of a Dataset whose targets are read for stratifying: at most seconds for decoded images
 
 
@@ -48,6 +48,7 @@ class Data:
     valid_units: np.ndarray[Any, Any] | None = None  # ids of what is resampled; None: each example is its own
     audit_units: np.ndarray[Any, Any] | None = None
     split: Split | None = None  # which rows of what the user gave are which part; None: all three were given
+    output_numbers: int = 0  # numbers that the model gives for one example; 0 until it was asked
 
     def batches(self, seed: int, device: torch.device) -> Batches:
         """Training batches under `seed`."""
@@ -70,7 +71,8 @@ class Data:
     def eval_batch(self, split: str) -> int:
         """Examples a forward pass when a split is only judged."""
         source: Source = getattr(self, split)
-        batch = max(1, min(EVAL_BATCH, IN_FLIGHT_BYTES // max(bytes_of_one(source), 1)))
+        one = bytes_of_one(source) + FLOAT_BYTES * self.output_numbers
+        batch = max(1, min(EVAL_BATCH, IN_FLIGHT_BYTES // max(one, 1)))
         # items may grow when they are decoded or padded
         return batch if isinstance(source, TensorSource) else min(batch, 4 * self.batch_size)
 
@@ -107,6 +109,7 @@ def open_data(problem: Problem, seed: int = 0) -> Data:
             seed=seed,
             labels=_labels(train, unpack, problem),
             groups=_groups(train) if groups is None else groups,
+            valid=_described(valid, unpack, problem) if valid is not None and audit is None else None,
         )
         notes += split.notes
         whole, given = train, valid
@@ -128,7 +131,19 @@ def open_data(problem: Problem, seed: int = 0) -> Data:
     if train.size // batch_size < problem.accumulate and not loader.get("sampler"):
         raise UsageError(f"accumulate {problem.accumulate} x batch_size {batch_size} is more than the {train.size} training examples")
     order = {**loader, "shuffle": loader.get("shuffle", True) and problem.shuffle}
-    units = _units(problem.origin.valid_groups, valid), _units(problem.origin.audit_groups, audit)
+    if order.get("drop_last") is False and not order["sampler"] and train.size > batch_size and train.size % batch_size == 1:
+        order["drop_last"] = True
+        notes.append("the last batch of an epoch would hold a single example, on which batch norm fails; it is dropped")
+    origin = problem.origin
+    of_valid, of_audit = origin.valid_groups, origin.audit_groups
+    if split is not None:  # a part that was carved off keeps the groups of the rows that it came from
+        if problem.audit is None:
+            of_audit = _at(of_valid, split.audit) if split.audit_from_valid else _at(origin.train_groups, split.audit)
+        if problem.valid is None:
+            of_valid = _at(origin.train_groups, split.valid)
+        elif split.audit_from_valid:
+            of_valid = _at(of_valid, split.valid)
+    units = _units(of_valid, valid), _units(of_audit, audit)
     return Data(train, valid, audit, batch_size, order, unpack, tuple(notes), *units, split)
 
 
@@ -240,15 +255,22 @@ def _groups(source: Source) -> np.ndarray[Any, Any] | None:
     columns = [leaf.reshape(source.size, -1).numpy() for leaf in leaves(source.tree[0])]
     if any(not column.shape[1] for column in columns):
         return None
-    seen: dict[bytes, int] = {}
-    ids = np.empty(source.size, dtype=np.int64)
-    contiguous = [np.ascontiguousarray(column) for column in columns]
-    for row in range(source.size):
-        digest = hashlib.blake2b(digest_size=16)
-        for column in contiguous:
-            digest.update(column[row].data)
-        ids[row] = seen.setdefault(digest.digest(), len(seen))
-    return ids
+    ids = [duplicate_groups(column) for column in columns]
+    together = ids[0] if len(ids) == 1 else duplicate_groups(np.stack(ids, axis=1))
+    _, first, named = np.unique(together, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[named]  # numbered as they appear
+
+
+def _described(valid: Source, unpack: Callable[[Any], tuple[Any, Tensor]], problem: Problem) -> Rows:
+    """A valid set that was given, with classes and groups where it is large enough to be halved."""
+    if valid.size < 2 * HALF_KEEPS:
+        return Rows(count=valid.size)
+    groups = problem.origin.valid_groups
+    return Rows(count=valid.size, labels=_labels(valid, unpack, problem), groups=_groups(valid) if groups is None else np.asarray(groups))
+
+
+def _at(groups: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    return None if groups is None else np.asarray(groups)[rows]
 
 
 def _units(groups: Any, source: Source) -> np.ndarray[Any, Any] | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fallline import catalogue
 from fallline._entered import BASELINE, Entered
+from fallline._plan import FEW_EXAMPLES
 from fallline._race import Race
-from fallline._verdict import WORSE, Comparison, SeedNoise, compare, example_variance, measured_noise, noise_follows, upper_quartile_noise
+from fallline._verdict import BETTER, NO_DIFFERENCE, WORSE, Comparison, SeedNoise, assumed_noise, compare, example_variance, measured_noise
 
 CHEAPER_WITHIN = 0.25  # of the paired standard error: a gap that small is no reason to prefer the dearer recipe
 
@@ -27,17 +28,41 @@ class Decided:
 
 def decide(race: Race) -> Decided | None:
     """The winner by valid alone, compared with the baseline on audit; None when no trial has a value."""
-    leaders = race.leaders()
+    leaders, baseline = race.leaders(), race.baseline
     if not leaders:
         return None
     finished = [entry for entry in leaders if entry.status == "finished"]
-    pool = finished if any(entry.trial.name != BASELINE for entry in finished) else leaders
-    winner = _cheapest_of_equals(race, pool)
-    baseline, noise = race.baseline, seed_noise(race)
+    winner = _cheapest_of_equals(race, finished or leaders)
+    if baseline.status == "failed":
+        return Decided(winner, _uncompared(race, winner), None, False, None)
+    noise = seed_noise(race)
     at = None if baseline.status == "finished" else _common_step(winner, baseline)
+    if at is None and baseline.status != "finished":
+        return Decided(winner, _uncompared(race, winner), None, False, None)
     comparison = _compared(race, winner, baseline, noise, at)
-    overruled = comparison.status == WORSE and at is None and winner is not baseline
-    return Decided(baseline if overruled else winner, comparison, at, overruled, noise)
+    decided = Decided(winner, comparison, at, False, noise)
+    return decided if race.plan.shape.splits or few_examples(race) else overruled(race, decided)
+
+
+def overruled(race: Race, decided: Decided) -> Decided:
+    """The decision as it is, or the baseline where audit says that the winner on valid is worse and both trained to the end."""
+    if decided.comparison.status == WORSE and decided.compared_at is None and decided.winner is not race.baseline:
+        return replace(decided, winner=race.baseline, overruled=True)
+    return decided
+
+
+def few_examples(race: Race) -> bool:
+    """Whether one split of these examples cannot decide."""
+    data = race.bench.data
+    return data.train.size + data.valid.size + data.audit.size < FEW_EXAMPLES
+
+
+def _uncompared(race: Race, winner: Entered) -> Comparison:
+    """Without a baseline to compare with: where it failed, what could be trained is better than what could not, by no number."""
+    outputs, metric = race.outputs(winner, "audit"), race.bench.judge.metric
+    value = race.bench.judge.value(outputs.outputs, race.bench.targets("audit"), outputs.link)
+    status = BETTER if winner.status == "finished" and race.baseline.status == "failed" else NO_DIFFERENCE
+    return Comparison(metric.name, metric.direction, value, math.nan, math.nan, (-math.inf, math.inf), math.inf, status, "examples")
 
 
 def seed_noise(race: Race) -> SeedNoise | None:
@@ -59,7 +84,7 @@ def seed_noise(race: Race) -> SeedNoise | None:
         for entry in (race.baseline, second)
     )
     pairs = [(mine[step], theirs[step]) for step in sorted(mine.keys() & theirs.keys()) if step <= second.step]
-    return upper_quartile_noise(pairs, noise_follows(race.bench.judge.metric.direction, race.baseline.value or 0.0))
+    return assumed_noise(pairs, race.bench.judge.metric.direction, race.baseline.value or 0.0)
 
 
 def _cheapest_of_equals(race: Race, pool: list[Entered]) -> Entered:
@@ -92,7 +117,7 @@ def _simplicity(entry: Entered) -> tuple[int, int, int]:
 
 
 def _common_step(winner: Entered, baseline: Entered) -> int | None:
-    steps = {m.step for m in winner.measured} & {m.step for m in baseline.measured}
+    steps = {m.step for m in winner.measured if not m.fault} & {m.step for m in baseline.measured if not m.fault}
     return max(steps) if steps else None
 
 

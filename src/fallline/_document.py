@@ -11,7 +11,7 @@ import torch
 
 from fallline import catalogue
 from fallline._budget import spoken
-from fallline._decide import Decided
+from fallline._decide import Decided, few_examples
 from fallline._entered import BASELINE, Entered, shown
 from fallline._plan import FEW_EXAMPLES
 from fallline._race import Race
@@ -26,15 +26,15 @@ WORDS = {
 
 def document_of(race: Race, decided: Decided, problem_facts: dict[str, Any], plain_s: float) -> dict[str, Any]:
     """Everything that is said of a race, as plain JSON."""
-    winner, comparison, data = decided.winner, decided.comparison, race.bench.data
-    few = data.train.size + data.valid.size + data.audit.size < FEW_EXAMPLES and decided.splits == 1
+    winner, comparison = decided.winner, decided.comparison
+    few = few_examples(race) and decided.splits == 1
     document = {
         "schema": 1,
         "run": str(race.folder.folder),
         "versions": {"fallline": version("fallline"), "torch": torch.__version__, "python": platform.python_version()},
         "problem": problem_facts,
         "recipe": winner.trial.recipe.to_dict(),
-        "baseline_recipe": race.plan.baseline.to_dict(),
+        "baseline_recipe": race.baseline.trial.recipe.to_dict(),
         "plan": race.plan.to_dict(),
         "verdict": {
             "status": NO_DIFFERENCE if few else comparison.status,
@@ -120,13 +120,18 @@ def reasons(race: Race, decided: Decided, document: dict[str, Any]) -> list[str]
         said.append("The winner on valid is worse than the baseline on audit, so the baseline is handed back.")
     elif winner.trial.name == BASELINE:
         said.append("No candidate was better than the baseline on valid, so the baseline is handed back.")
+    if race.baseline.value is None and race.baseline.status != "failed":
+        said.append("The time was over before the baseline could be judged, so there is nothing to compare with.")
+    if race.baseline.status == "failed" and winner is not race.baseline:
+        said.append("The baseline failed, so there is no difference to measure: what could be trained is preferred to what could not.")
     if decided.compared_at is not None:
-        said.append(f"Both were compared at step {decided.compared_at}; this plan does not train the baseline to the end.")
+        said.append(f"Both were compared at step {decided.compared_at}: the baseline was not trained to the end.")
     if decided.splits > 1:
         said.append(f"The difference is the mean over {decided.splits} splits of the same rows, each with its own seed.")
+        said.append("Rows that chose the winner on the first split are among the audit rows of the others.")
     elif noise is not None and winner.trial.name != BASELINE:
         size = f"{metric} by about {shown(math.sqrt(noise.variance))}"
-        if noise.df is None:
+        if noise.assumed:
             said.append(f"Another seed is assumed to move a recipe's {size}, as it moved the baseline's early in training.")
         else:
             said.append(f"Another seed moves a recipe's {size} (measured on {noise.seeds} seeds).")

@@ -22,6 +22,7 @@ class Entered:
     status: str = "waiting"  # waiting, paused, finished, failed, cut
     reason: str = ""
     final: float | None = None  # the metric on all of valid, at the end
+    stop: int | None = None  # where it ends without a cooldown, when time is short and its schedule is the user's own
 
     @property
     def step(self) -> int:
@@ -29,14 +30,16 @@ class Entered:
 
     @property
     def value(self) -> float | None:
-        """The metric where it stands: on all of valid once it has finished."""
+        """The metric where it stands: on all of valid once it has finished; None once it has failed, whatever it was before."""
+        if self.status == "failed":
+            return None
         if self.final is not None:
             return self.final
         return next((m.value for m in reversed(self.measured) if m.value is not None), None)
 
     def goal(self, length: int) -> int:
-        """Where its training ends: the length, or the end of a cooldown."""
-        return self.trial.recipe.end if self.trial.recipe.cooldown else length
+        """Where its training ends: the length, the end of a cooldown, or a plain stop."""
+        return self.trial.recipe.end if self.trial.recipe.cooldown else self.stop or length
 
     def shorten(self, cooldown: Cooldown) -> None:
         """From here on its recipe ends in this cooldown."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fallline import catalogue
 from fallline._errors import UsageError
-from fallline._problem import Problem, call
+from fallline._problem import Problem, call, torch_loss
 from fallline._profile import Profile
 from fallline._recipe import Recipe
 from fallline.metrics import Metric, OwnMetric, for_task, metrics
@@ -20,9 +20,25 @@ from fallline.metrics import Metric, OwnMetric, for_task, metrics
 Link = Callable[[Tensor], Tensor]
 
 
-def link_of(recipe: Recipe) -> Link | None:
+def stock_loss(loss: Any) -> str | None:
+    """The entry that a user's loss object is an instance of, or whose function in torch.nn.functional it is; None: their own."""
+    found = torch_loss(loss)
+    if found and not isinstance(loss, nn.Module):
+        found = f"{found.replace('binary_cross_entropy', 'bce').removesuffix('_loss').replace('_', '')}loss"  # mse_loss is MSELoss
+    named = f"torch.nn.{found}".lower()
+    return next((entry.name for entry in catalogue.all_losses().values() if found and entry.stock.lower() == named), None)
+
+
+def own_entry(problem: Problem) -> catalogue.Loss | None:
+    """The entry whose link the user's own loss needs too: torch's own loss as the catalogue has it, a PoissonNLLLoss of log-rates, say."""
+    name = stock_loss(problem.loss)
+    return catalogue.loss(name) if name is not None and getattr(problem.loss, "log_input", True) else None
+
+
+def link_of(recipe: Recipe, problem: Problem) -> Link | None:
     """What turns the trained model's output into what the plain loss's model would give; None: nothing to do."""
-    return None if recipe.loss.own else catalogue.loss(recipe.loss.name).link
+    entry = own_entry(problem) if recipe.loss.own else catalogue.loss(recipe.loss.name)
+    return None if entry is None else entry.link
 
 
 class Linked(nn.Module):
@@ -40,9 +56,9 @@ class Linked(nn.Module):
 
 
 def handed_back(model: nn.Module, recipe: Recipe, problem: Problem) -> nn.Module:
-    """The module that the user gets: the model itself where it already speaks the user's units."""
-    link, scale = link_of(recipe), problem.origin.scale
-    return model if link is None and scale is None else Linked(model, link, scale)
+    """The module that the user gets, in eval mode: the model itself where it already speaks the user's units."""
+    link, scale = link_of(recipe, problem), problem.origin.scale
+    return (model if link is None and scale is None else Linked(model, link, scale)).eval()
 
 
 def unscaled(values: Tensor, scale: Any) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from fallline._batches import TensorSource, leaves
 from fallline._data import Data
 from fallline._errors import FalllineError, RefusedError, UsageError
 from fallline._kinds import normalisation, parameter_kinds
-from fallline._problem import Problem, call
+from fallline._problem import Problem, call, torch_loss
 from fallline._profile import Profile
-from fallline._targets import label_noise, target_facts
+from fallline._targets import label_noise, second_share, target_facts
 
 PROBE_ROWS = 256  # enough to see the kind of outputs, small enough for any model's first forward pass
 TARGET_ROWS = 200_000  # targets read for the facts about them: a second at most for tensors
@@ -36,6 +37,7 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
         raise RefusedError("the model has no trainable parameters: all of them are frozen; check requires_grad")
     _refuse_gaps(data)
     _inputs, outputs, target = _probe(model, problem, data, device)
+    data = replace(data, output_numbers=outputs[0].numel())
     targets = data.targets("train", TARGET_ROWS)
     task = problem.task or infer_task(outputs, targets)
     kind = output_kind(outputs, task)
@@ -55,6 +57,7 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
         output_shape=tuple(outputs.shape[1:]),
         target_shape=tuple(target.shape[1:]),
         target_scaled=problem.origin.scale is not None,
+        second_share=second_share(data, task, problem),
         label_noise=label_noise(data, task),
         step_s=step_s,
         eval_s=eval_s,
@@ -163,7 +166,7 @@ def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: P
         return {"width": 1.0, "classes": classes}
     width = outputs[0].numel() / max(target[0].numel(), 1)
     trailing_one = got != wanted and width == 1
-    own_loss = problem.loss is not None and not _is_stock(problem.loss)
+    own_loss = problem.loss is not None and not torch_loss(problem.loss)  # torch's own says nothing of shapes that differ on purpose
     if trailing_one and not own_loss:
         fix = "target.unsqueeze(1)" if len(got) > len(wanted) else "output.squeeze(1)"
         raise RefusedError(
@@ -178,11 +181,6 @@ def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: P
         shapes = f"outputs have shape {('N', *got)} and targets {('N', *wanted)}".replace("'", "").replace("(N,)", "(N)")
         raise RefusedError(f"{shapes}; a {task} task needs one output per target")
     return {"width": width, "classes": 2 if task == "binary" else 0}
-
-
-def _is_stock(loss: Any) -> bool:
-    """Whether a loss is torch's own, which says nothing of shapes that differ on purpose."""
-    return isinstance(loss, nn.modules.loss._Loss) or getattr(loss, "__module__", "") == "torch.nn.functional"
 
 
 def _parameter_facts(model: nn.Module) -> dict[str, Any]:
@@ -211,7 +209,15 @@ def _cost(model: nn.Module, problem: Problem, data: Data, device: torch.device) 
     model.train()
     batches = data.batches(0, device)
     trainable = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trainable, lr=0.0, weight_decay=0.0, foreach=True)
+    sparse = [name for name, module in model.named_modules() if getattr(module, "sparse", False) is True]
+    if sparse and problem.optimizer is None:
+        raise RefusedError(
+            f"{sparse[0] or type(model).__name__} has sparse gradients, which AdamW, the baseline, cannot take; "
+            "say sparse=False, or give the optimizer that you use"
+        )
+    optimizer = (
+        torch.optim.SGD(trainable, lr=0.0) if sparse else torch.optim.AdamW(trainable, lr=0.0, weight_decay=0.0, foreach=True)
+    )
     held = 0
 
     def hold(_: nn.Module, __: Any, output: Any) -> None:
@@ -226,8 +232,13 @@ def _cost(model: nn.Module, problem: Problem, data: Data, device: torch.device) 
         optimizer.zero_grad(set_to_none=True)
 
     hooks = [module.register_forward_hook(hold) for module in model.modules() if not list(module.children())]
-    with FlopCounterMode(display=False) as counter:
-        step(0)
+    try:
+        with FlopCounterMode(display=False) as counter:
+            step(0)
+    except FalllineError:
+        raise
+    except Exception as error:  # whatever the user's model or data raise
+        raise RefusedError(f"a training step, on a batch of {data.batch_size}, raised {type(error).__name__}: {error}") from error
     for hook in hooks:
         hook.remove()
     step(1 % batches.per_epoch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fallline._budget import spoken
+from fallline._constraints import Constraints
 from fallline._errors import UsageError
 from fallline._prior import Candidate
 from fallline._profile import Profile
@@ -19,6 +21,7 @@ DEFAULT_PRICE = 3.5
 FEW_EXAMPLES = 500  # in all; below that one split cannot decide
 SHORTEST = 100  # updates; below that no setting of an optimizer shows
 LOOKS = 20  # looks at valid during a training: every 5 % of the length, as often as plateau schedules read the metric
+RARE_EXAMPLES = 10  # expected of the second commonest class in every look: with ten, none is drawn once in 22,000 races
 EVAL_SHARE = 0.05  # of a training's passes may go into looks, so that races keep to 8 % with their rungs and ends
 BIG_STEP_FLOPS = 4e8  # from here on a step gains from a second thread; below it loses (measured, docs/architecture.md)
 
@@ -88,15 +91,18 @@ class Plan:
     engine: str = "sequential"
     lanes: int = 1
     shadow_decay: float | None = None  # rungs judge averaged weights: the data are passed less than three times
-    estimate: Mapping[str, float] = field(default_factory=dict)  # work, seconds, memory_bytes
+    estimate: Mapping[str, float] = field(default_factory=dict)  # work, seconds, memory_bytes, judging_s (of it, resampling)
     notes: tuple[str, ...] = ()
+    constraints: Constraints = field(default_factory=Constraints)  # kept by draws too
+    made_for: Mapping[str, str] = field(default_factory=dict)  # task, metric
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain JSON, the shape of plan.json."""
-        data = {key: value for key, value in vars(self).items() if key not in ("baseline", "candidates", "shape")}
+        data = {key: value for key, value in vars(self).items() if key not in ("baseline", "candidates", "shape", "constraints")}
         return {
             "schema": 1, "price": self.shape.price, "shape": asdict(self.shape), **data,
-            "rungs": list(self.rungs), "notes": list(self.notes), "estimate": dict(self.estimate), "baseline": self.baseline.to_dict(),
+            "rungs": list(self.rungs), "notes": list(self.notes), "estimate": dict(self.estimate), "made_for": dict(self.made_for),
+            "constraints": self.constraints.to_dict(), "baseline": self.baseline.to_dict(),
             "candidates": [{**vars(candidate), "recipe": candidate.recipe.to_dict()} for candidate in self.candidates],
         }  # fmt: skip
 
@@ -105,10 +111,12 @@ class Plan:
         """The plan in `data`, as `to_dict` wrote it."""
         try:
             entered = [Candidate(**{**row, "recipe": Recipe.from_dict(row["recipe"])}) for row in data["candidates"]]
-            names = {f for f in cls.__dataclass_fields__ if f not in ("shape", "baseline", "candidates", "rungs", "notes")}
+            apart = ("shape", "baseline", "candidates", "rungs", "notes", "constraints", "made_for")
+            names = {f for f in cls.__dataclass_fields__ if f not in apart}
             return cls(
                 shape=Shape(**data["shape"]), baseline=Recipe.from_dict(data["baseline"]), candidates=tuple(entered),
-                rungs=tuple(data["rungs"]), notes=tuple(data["notes"]), **{name: data[name] for name in names},
+                rungs=tuple(data["rungs"]), notes=tuple(data["notes"]), made_for=dict(data.get("made_for", {})),
+                constraints=Constraints.from_dict(data.get("constraints", {})), **{name: data[name] for name in names},
             )  # fmt: skip
         except (KeyError, TypeError) as error:
             raise UsageError(
@@ -136,7 +144,7 @@ class Plan:
         else:
             said.append(f"the candidate runs to the end, the baseline to step {self.rungs[0]} ({tenth:.0%}), where the two are compared")
         if shape.middle_keep:
-            said.append(f"{shape.middle_keep} go on to step {self.rungs[1]}, the leader also with a third of its lr")
+            said.append(f"{shape.middle_keep} go on to step {self.rungs[1]}{', the leader also with a third of its lr' if shape.child else ''}")
             said.append(f"the finalists and the baseline run {shape.seeds} seeds to the end")
         if shape.rounds:
             said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")
@@ -157,31 +165,29 @@ def rungs_for(length: int, steps_per_epoch: int, shape: Shape) -> tuple[int, ...
     return (first, max(round(0.3 * length), first + 1)) if shape.middle_keep else (first,)
 
 
-def expected_work(shape: Shape, length: int, rungs: tuple[int, ...], entered: int, passes: float = 1.0) -> float:
-    """Plain trainings that a plan takes, looks not counted: the baseline and its second seed at rung one are in it.
-
-    `passes` is the mean number of forward-backward passes a candidate's step takes.
-    """
+def expected_work(shape: Shape, length: int, rungs: tuple[int, ...], entered: int) -> float:
+    """Plain trainings that a plan takes, looks not counted: the baseline and its second seed at rung one are in it."""
     first = rungs[0] / length
-    work = entered * first * passes + first  # the second seed of the baseline, to rung one
+    work = entered * first + first  # the second seed of the baseline, to rung one
     middle = rungs[1] / length if shape.middle_keep else first
     kept = min(shape.middle_keep, entered) + (1 if shape.child else 0) if shape.middle_keep else 0
-    work += kept * (middle - first) * passes
-    work += min(shape.finish, entered) * (1 - middle) * passes
+    work += kept * (middle - first)
+    work += min(shape.finish, entered) * (1 - middle)
     work += 1.0 if shape.baseline_finishes else first
-    work += (shape.seeds - 1) * (min(2, shape.finish) * passes + 1 - (first if shape.seeds > 1 else 0))
+    work += (shape.seeds - 1) * (min(2, shape.finish) + 1 - (first if shape.seeds > 1 else 0))
     work += 2 * shape.splits
-    work += shape.rounds * (shape.draws * first + (1 - first)) * passes
+    work += shape.rounds * (shape.draws * first + (1 - first))
     return work
 
 
-def look_rows_for(length: int, batch_size: int, valid_rows: int) -> int:
+def look_rows_for(length: int, batch_size: int, valid_rows: int, looks: int = LOOKS, second_share: float = 1.0) -> int:
     """Examples of valid a look reads: looks together cost at most EVAL_SHARE of the training's passes (a step is three forward passes).
 
     Decided by counts, not by time, so that the same seed gives the same race on a busy machine.
     """
-    affordable = int(EVAL_SHARE * 3 * length * batch_size / LOOKS)
-    return max(min(valid_rows, affordable), min(valid_rows, 256))  # fewer than 256 examples rank by chance
+    affordable = int(EVAL_SHARE * 3 * length * batch_size / looks)
+    rare = math.ceil(RARE_EXAMPLES / second_share)  # where one class alone is drawn, most metrics are NaN
+    return min(valid_rows, max(affordable, 256, rare))  # fewer than 256 examples rank by chance
 
 
 def resamples_for(audit_rows: int) -> int:

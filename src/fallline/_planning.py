@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
-from fallline._bench import Diverged
+from fallline import catalogue
+from fallline._bench import materialise
 from fallline._budget import Clock, spoken
 from fallline._constraints import Constraints
 from fallline._errors import UsageError
+from fallline._judge import Judge
 from fallline._plan import (
     DEFAULT_PRICE,
     FEW_EXAMPLES,
@@ -28,14 +31,19 @@ from fallline._plan import (
     threads_for,
 )
 from fallline._prior import MANY_PASSES, baseline, candidates
-from fallline._recipe import Frame
+from fallline._recipe import Frame, Recipe
 from fallline._setting import Setting, threads
 from fallline._step import start
+from fallline.metrics import OwnMetric
 
 ENDING_S = 1.0  # judging, resampling and writing at the end, beside the evaluations: 0.3 to 0.8 s on the tables of benchmarks/tables.md
 SLACK = 1.15  # over the measured pace: memory fills, and machines are busy
 PACE_S = 0.15  # of timing a recipe: enough steps for a few per cent of error, and a minute at most for the slowest models
 RESERVE_SHARE = 0.05  # of the budget kept back for a cooldown, at least half a second
+
+RESAMPLE_SHARE = 0.05  # of the plan's time may go into resampling the metric
+RESAMPLES = (50, 100, 200, 500)  # what dear metrics are cut to; few steps, so that the clock seldom decides between two
+DEAR_METRIC_S = 1e-3  # a call: without a budget only dearer ones are resampled less, so that equal seeds keep equal verdicts
 
 SPLITS_FROM = 8.0  # the price from which few examples are split again: below it a race and one more split do not fit
 
@@ -59,7 +67,8 @@ def make_plan(
     if engine not in ENGINES:
         raise UsageError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     problem, profile = setting.problem, setting.profile
-    length = max(round(profile.passes * setting.steps_per_epoch), 1)
+    length = length_of(setting)
+    metric_s = metric_seconds(setting, seed)
     notes: list[str] = []
     shape = shape_for(DEFAULT_PRICE if price is None else price)
     if setting.few and setting.can_split_again and shape.price >= SPLITS_FROM:
@@ -69,12 +78,15 @@ def make_plan(
         wanted = shape_for(price) if price is not None else SHAPES[-1]
         pace = SLACK * paced(setting, constraints, seed)
         clock.reserve_s = reserve(clock.budget_s, setting)
-        shape, length = _within(clock, shape if shape.splits else wanted, length, setting, pace, notes)
+        shape, length = _within(clock, shape if shape.splits else wanted, length, setting, pace, metric_s, notes)
+        profile = replace(profile, passes=min(profile.passes, length / setting.steps_per_epoch))  # the regime is that of what is run
+    if "lr" in constraints.settings or problem.loop is not None:
+        shape = replace(shape, child=False)  # a third of a fixed lr is another lr
     rungs = rungs_for(length, setting.steps_per_epoch, shape)
     own_epochs = problem.loop is not None
-    look_rows = look_rows_for(length, profile.batch_size, profile.valid_rows)
+    look_rows = look_rows_for(length, profile.batch_size, profile.valid_rows, looks_of(setting, length), profile.second_share)
     frame = Frame(length, seed, LOOKS, look_rows)
-    base = baseline(problem, profile, frame)
+    base = baseline(problem, profile, frame, setting.steps_per_epoch)
     entered = candidates(problem, profile, setting.judge, constraints, frame, count=shape.recipes, second_losses=shape.second_losses)
     if constraints.describe():
         notes.append(f"kept as you asked: {constraints.describe()}")
@@ -82,19 +94,91 @@ def make_plan(
         notes.append("your loop runs by whole epochs; each rung is judged at the first epoch at or after it")
     if setting.few and not shape.splits:
         notes.append(f"fewer than {FEW_EXAMPLES} examples: one split cannot decide, the verdict will say so")
-    plan = Plan(
+    work = expected_work(shape, length, rungs, len(entered))
+    seconds = _seconds(work, length, setting, pace, metric_s)
+    bounded = clock is not None and clock.budget_s is not None
+    resamples, judging_s = resampling(setting, shape, seconds, metric_s, bounded=bounded)
+    if clock is not None and clock.budget_s is not None:
+        clock.reserve_s = reserve(clock.budget_s, setting, judging_s)
+    if resamples < resamples_for(profile.audit_rows):
+        call = f"a call of {setting.judge.metric.name} takes {1000 * metric_s:.2g} ms"
+        notes.append(f"{call}: intervals from {resamples} resamples, coarser than from {resamples_for(profile.audit_rows)}")
+    return Plan(
         shape=shape, length=length, rungs=rungs, baseline=base, candidates=tuple(entered), seed=seed,
-        look_rows=look_rows, resamples=resamples_for(profile.audit_rows),
+        look_rows=look_rows, resamples=resamples,
         threads=threads_for(profile, cores()),
         shadow_decay=max(1 - 100 / length, 0.9) if profile.passes < MANY_PASSES and not own_epochs else None, notes=tuple(notes),
+        constraints=constraints, made_for={"task": profile.task, "metric": setting.judge.metric.name},
+        estimate={
+            "work": round(work, 2), "seconds": round(seconds + _ending(setting, judging_s), 1),
+            "memory_bytes": profile.memory * (len(entered) + 1), "judging_s": round(judging_s, 2),
+        },
     )  # fmt: skip
-    work = expected_work(shape, length, rungs, len(entered))
-    estimate = {
-        "work": round(work, 2),
-        "seconds": round(_seconds(work, length, setting, pace) + _ending(setting), 1),
-        "memory_bytes": profile.memory * (len(entered) + 1),
-    }
-    return replace(plan, estimate=estimate)
+
+
+def length_of(setting: Setting) -> int:
+    """Updates of one full training."""
+    return max(round(setting.profile.passes * setting.steps_per_epoch), 1)
+
+
+def looks_of(setting: Setting, length: int) -> int:
+    """Looks at valid during the dearest of the trainings: patience looks once an epoch."""
+    return LOOKS if setting.problem.patience is None else max(LOOKS, round(length / setting.steps_per_epoch))
+
+
+def check_fits(plan: Plan, setting: Setting) -> None:
+    """Refuse a plan that was made for another kind of problem."""
+    here = {"task": setting.profile.task, "metric": setting.judge.metric.name}
+    for key, made in plan.made_for.items():
+        if here.get(key, made) != made:
+            raise UsageError(f"the plan was made for {key} {made}, the problem has {key} {here[key]}; make a new plan for it")
+    recipes: Sequence[Recipe] = [plan.baseline, *(candidate.recipe for candidate in plan.candidates)]
+    given = setting.problem.own_parts()
+    for recipe in recipes:
+        for kind, part in recipe.parts().items():
+            if part.own and ("scheduler" if kind == "schedule" else kind) not in given:
+                raise UsageError(f"the plan trains with your own {kind}, and the problem has none; give it, or make a new plan")
+        reason = "" if recipe.loss.own else catalogue.loss(recipe.loss.name).applies(setting.profile)
+        if reason:
+            raise UsageError(f"the plan does not fit this problem: loss {recipe.loss.name} {reason}; make a new plan for it")
+
+
+def metric_seconds(setting: Setting, seed: int) -> float:
+    """Seconds of one call of the metric on all of valid; 0 where it is a mean over examples, which is never recomputed."""
+    judge: Judge = setting.judge
+    if judge.metric.each is not None:
+        return 0.0
+    bench = setting.bench_of(0, seed)
+    model = setting.problem.new_model(seed).to(setting.device)
+    materialise(model, bench, seed)
+    least = math.inf
+    try:
+        outputs, targets = bench.outputs(model, "valid")
+        for _ in range(2):  # the first call may import or warm up
+            began = time.perf_counter()
+            judge.value(outputs, targets, None)
+            least = min(least, time.perf_counter() - began)
+            if not DEAR_METRIC_S < least < 1:
+                break
+    except Exception:  # an untrained model may give what the user's metric cannot read; the race will find out and say so
+        return least if least < math.inf else 0.0
+    return least
+
+
+def resampling(setting: Setting, shape: Shape, seconds: float, metric_s: float, *, bounded: bool) -> tuple[int, float]:
+    """(resamples a comparison, seconds of all of them): what RESAMPLE_SHARE of a plan of so many seconds allows.
+
+    At least 200, with a budget at least 50. Decided by the clock only with a budget, or where the user's own metric is dear.
+    """
+    profile = setting.profile
+    most = resamples_for(profile.audit_rows)
+    finished = shape.finish + shape.baseline_finishes + shape.rounds
+    once = 2 * metric_s * (max(finished - 1, 0) + profile.audit_rows / profile.valid_rows)  # of all comparisons, two calls each
+    if not once or not (bounded or (isinstance(setting.judge.metric, OwnMetric) and metric_s > DEAR_METRIC_S)):
+        return most, most * once
+    steps = [count for count in (*RESAMPLES, most) if (count >= 200 or bounded) and count <= most]
+    count = max((count for count in steps if count * once <= RESAMPLE_SHARE * seconds), default=steps[0])
+    return count, count * once
 
 
 def paced(setting: Setting, constraints: Constraints, seed: int) -> float:
@@ -108,57 +192,60 @@ def paced(setting: Setting, constraints: Constraints, seed: int) -> float:
     bench = setting.bench_of(0, seed)
     with threads(threads_for(profile, cores())):
         for recipe in [baseline(problem, profile, frame), *(candidate.recipe for candidate in entered)]:
-            training = start(bench, recipe)
             try:
+                training = start(bench, recipe)
                 training.run(2)  # allocations and first calls
                 began = time.perf_counter()
                 while time.perf_counter() - began < PACE_S:
                     training.run(training.step + 1)
-            except Diverged:
+            except Exception:  # diverged, out of memory, or whatever a recipe does on this model
                 continue  # the race will find out and say so
             times.append((time.perf_counter() - began) / max(training.step - 2, 1))
     return sum(times) / len(times) if times else profile.step_s
 
 
-def _within(clock: Clock, wanted: Shape, length: int, setting: Setting, pace: float, notes: list[str]) -> tuple[Shape, int]:
+def _within(clock: Clock, wanted: Shape, length: int, setting: Setting, pace: float, metric_s: float, notes: list[str]) -> tuple[Shape, int]:
     """The largest plan, and the length, that fit what is left of a budget."""
     given, budget_s = length, clock.budget_s or 0.0
     while True:
         for shape in [wanted, *reversed([s for s in SHAPES if s.price < wanted.price])]:
             enough = 2 if wanted.price >= 2 else 1  # below two plain trainings nothing is compared to the end: shorten instead
-            if shape.price >= enough and _need(shape, length, setting, pace) <= clock.left_s:
+            if shape.price >= enough and _need(shape, length, setting, pace, metric_s) <= clock.left_s:
                 if length != given:
                     shortened = f"the length is shortened from {given} to {length} steps"
                     notes.append(f"{shortened}, so that the budget of {spoken(budget_s)} buys plan {shape.price:g}")
                 return shape, length
         if length // 2 < SHORTEST:
             least = SHAPES[0] if wanted.price < 2 else SHAPES[1]
-            need = clock.spent_s + clock.reserve_s + _need(least, min(length, 2 * SHORTEST), setting, pace)
+            need = clock.spent_s + clock.reserve_s + _need(least, min(length, 2 * SHORTEST), setting, pace, metric_s)
             raise UsageError(f"a budget of {spoken(budget_s)} is too short even for the smallest plan; {_roundly(need)} would do")
         length //= 2
 
 
-def _need(shape: Shape, length: int, setting: Setting, pace: float) -> float:
-    rungs = rungs_for(length, setting.steps_per_epoch, shape)
-    return _seconds(expected_work(shape, length, rungs, shape.recipes + shape.second_losses), length, setting, pace)
+def _need(shape: Shape, length: int, setting: Setting, pace: float, metric_s: float) -> float:
+    """Seconds of a plan with its resampling, the rest of the ending not counted: that is in the reserve."""
+    work = expected_work(shape, length, rungs_for(length, setting.steps_per_epoch, shape), shape.recipes + shape.second_losses)
+    seconds = _seconds(work, length, setting, pace, metric_s)
+    return seconds + resampling(setting, shape, seconds, metric_s, bounded=True)[1]
 
 
-def _seconds(work: float, length: int, setting: Setting, pace: float) -> float:
+def _seconds(work: float, length: int, setting: Setting, pace: float, metric_s: float) -> float:
     """Wall time of so many plain trainings with their looks."""
     profile = setting.profile
-    share = look_rows_for(length, profile.batch_size, profile.valid_rows) / profile.valid_rows
-    return work * (length * pace + LOOKS * share * profile.eval_s)
+    looks = looks_of(setting, length)
+    share = look_rows_for(length, profile.batch_size, profile.valid_rows, looks, profile.second_share) / profile.valid_rows
+    return work * (length * pace + looks * share * (profile.eval_s + metric_s))
 
 
-def reserve(budget_s: float, setting: Setting) -> float:
+def reserve(budget_s: float, setting: Setting, judging_s: float = 0.0) -> float:
     """Seconds of a budget that training may not touch: a cooldown and the end."""
-    return max(RESERVE_SHARE * budget_s, 0.5) + _ending(setting)
+    return max(RESERVE_SHARE * budget_s, 0.5) + _ending(setting, judging_s)
 
 
-def _ending(setting: Setting) -> float:
-    """Seconds after the last step: valid and audit for winner, runner-up and baseline, and what does not depend on the model."""
+def _ending(setting: Setting, judging_s: float) -> float:
+    """Seconds after the last step: resampling, valid and audit for winner, runner-up and baseline, and what does not depend on the model."""
     profile = setting.profile
-    return ENDING_S + 3 * profile.eval_s * (1 + profile.audit_rows / profile.valid_rows)
+    return judging_s + ENDING_S + 3 * profile.eval_s * (1 + profile.audit_rows / profile.valid_rows)
 
 
 def _roundly(need: float) -> str:

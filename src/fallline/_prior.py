@@ -13,7 +13,7 @@ from typing import Any
 from fallline import catalogue
 from fallline._constraints import Constraints
 from fallline._errors import UsageError
-from fallline._judge import Judge
+from fallline._judge import Judge, stock_loss
 from fallline._problem import Problem
 from fallline._profile import Profile
 from fallline._recipe import OWN, Average, Frame, LrChange, Part, Recipe
@@ -105,11 +105,14 @@ def loss_part(name: str, profile: Profile, problem: Problem, settings: Mapping[s
     return Part(entry.name, {key: value for key, value in entry.settle(chosen, profile).items() if value is not None})
 
 
-def baseline(problem: Problem, profile: Profile, frame: Frame) -> Recipe:
-    """What every claim is made against: the user's set-up where there is one, else AdamW(model.parameters()) and the plain loss."""
+def baseline(problem: Problem, profile: Profile, frame: Frame, steps_per_epoch: int | None = None) -> Recipe:
+    """What every claim is made against: the user's set-up where there is one, else AdamW(model.parameters()) and the plain loss.
+
+    Patience looks once an epoch of `steps_per_epoch` updates; None: as the profile's rows and batch size have it.
+    """
     adamw = catalogue.optimizer("adamw")
     patient = problem.patience is not None
-    epochs = max(round(frame.steps / max(profile.batches_per_epoch // problem.accumulate, 1)), 1)
+    epochs = max(round(frame.steps / (steps_per_epoch or max(profile.batches_per_epoch // problem.accumulate, 1))), 1)
     return Recipe(
         loss=Part(OWN) if problem.loss is not None else loss_part(plain_loss(profile), profile, problem),
         optimizer=Part(OWN) if problem.optimizer is not None else Part("adamw", adamw.defaults()),
@@ -154,39 +157,45 @@ def candidates(
     return entered
 
 
-def stock_loss(loss: Any) -> str | None:
-    """The entry that a user's loss object is an instance of, or whose function in torch.nn.functional it is; None: their own."""
-    name = f"torch.nn.{type(loss).__name__}"
-    if getattr(loss, "__module__", "") == "torch.nn.functional":
-        words = loss.__name__.replace("binary_cross_entropy", "bce").removesuffix("_loss").replace("_", "")  # mse_loss is MSELoss
-        name = next((entry.stock for entry in catalogue.all_losses().values() if entry.stock.lower() == f"torch.nn.{words}loss"), "")
-    return next((entry.name for entry in catalogue.all_losses().values() if name and entry.stock == name), None)
-
-
 def lr_child(parent: Candidate, at: int) -> Candidate:
     """The parent from step `at` on with a third of its lr: early leaders tend to have too much."""
     recipe = replace(parent.recipe, lr_change=LrChange(at, LR_CHILD))
     return Candidate(f"{parent.name}/3", recipe, f"{parent.name} from step {at} on with a third of its lr")
 
 
-def draws(around: Sequence[Candidate], count: int, seed: int) -> list[Candidate]:
-    """Variations of the best recipes so far: lr, decay and loss parameters moved on their own scale, one of three also the schedule."""
+def draws(around: Sequence[Candidate], count: int, seed: int, constraints: Constraints | None = None) -> list[Candidate]:
+    """Variations of the best recipes so far: lr, decay and loss parameters moved on their own scale, one of three also the schedule.
+
+    A child's change of lr is taken into its lr. Constraints are kept: a parent that does not keep them (the baseline) is not varied.
+    """
+    kept = constraints or Constraints()
     generator = random.Random(seed)
+    parents = [parent for parent in around if kept.apply(parent.recipe) is not None]
+    schedules = sorted(entry.name for entry in catalogue.all_schedules().values() if not entry.reads_metric and not entry.flat)
     drawn = []
-    for number in range(count):
-        parent = around[number % len(around)]
-        recipe = replace(parent.recipe, lr_change=None, cooldown=None)
+    for number in range(count if parents else 0):
+        parent = parents[number % len(parents)]
+        recipe, change = replace(parent.recipe, lr_change=None, cooldown=None), parent.recipe.lr_change
+        if change is not None and recipe.lr is not None:
+            recipe = recipe.with_lr(recipe.lr * change.factor)
         if not recipe.optimizer.own:
             recipe = replace(recipe, optimizer=_moved(recipe.optimizer, catalogue.optimizer(recipe.optimizer.name).space, generator))
-        if generator.random() < 1 / 3 and not recipe.schedule.own:
-            name = generator.choice(["cosine", "one_cycle", "wsd", "linear"])
-            recipe = replace(recipe, schedule=Part(name, catalogue.schedule(name).defaults()))
-        drawn.append(Candidate(f"draw{seed}-{number + 1}", recipe, f"a variation of {parent.name}"))
+        if not recipe.loss.own:
+            recipe = replace(recipe, loss=_moved(recipe.loss, catalogue.loss(recipe.loss.name).space, generator))
+        if generator.random() < 1 / 3 and not recipe.schedule.own and "schedule" not in kept.names:
+            name = generator.choice(schedules)
+            other = replace(recipe, schedule=Part(name, catalogue.schedule(name).defaults()))
+            recipe = recipe if kept.apply(other) is None else other  # it may lack a setting that is fixed
+        drawn.append(Candidate(f"draw{seed}-{number + 1}", kept.apply(recipe) or recipe, f"a variation of {parent.name}"))
     return drawn
 
 
 def _moved(part: Part, space: Mapping[str, Hyperparameter], generator: random.Random) -> Part:
-    """A part with its lr moved by up to half a decade, and one other number moved within its range."""
+    """A part with its lr moved by up to half a decade, and one other number moved within its range.
+
+    Numbers in the target's units (Huber's delta) stand in a recipe as absolute values, to which a range in multiples says nothing: they
+    move by up to half a decade too.
+    """
     settings = dict(part.settings)
     movable = [
         name for name, hyper in space.items() if hyper.low is not None and hyper.high is not None and name in settings and name != "lr"
@@ -195,7 +204,9 @@ def _moved(part: Part, space: Mapping[str, Hyperparameter], generator: random.Ra
         hyper, value = space.get(name), settings.get(name)
         if hyper is None or hyper.low is None or hyper.high is None or isinstance(value, bool) or not isinstance(value, int | float):
             continue
-        if hyper.log and value > 0:
+        if hyper.unit.startswith("target"):
+            settings[name] = value * 10 ** generator.uniform(-0.5, 0.5)
+        elif hyper.log and value > 0:
             settings[name] = min(max(value * 10 ** generator.uniform(-0.5, 0.5), hyper.low), hyper.high)
         else:
             settings[name] = min(max(value + generator.uniform(-0.2, 0.2) * (hyper.high - hyper.low), hyper.low), hyper.high)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from fallline.metrics import TASKS, Metric, OwnMetric, resolve
 
 PRECISIONS = ("32", "64", "bf16", "16")
 SCHEDULER_STEPS = ("epoch", "batch")
+
+_made_so_far: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()  # by id: the weights that functions have returned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +161,14 @@ def pair(batch: Any) -> tuple[Any, Tensor]:
     )
 
 
+def torch_loss(loss: Any) -> str:
+    """The name in torch.nn or torch.nn.functional of a loss that is torch's own; "" for the user's, also one that shares a name."""
+    if getattr(loss, "__module__", "") == "torch.nn.functional":
+        return str(loss.__name__)
+    own = type(loss)
+    return own.__name__ if getattr(nn, own.__name__, None) is own and issubclass(own, nn.modules.loss._Loss) else ""
+
+
 def told(batch: Any) -> str:
     """What a batch is, for messages: "a list of 3", "a dict of x, y", "a Tensor"."""
     if isinstance(batch, Mapping):
@@ -200,6 +211,13 @@ def _made(factory: Any, keywords: Mapping[str, Any]) -> nn.Module:
         raise RefusedError(f"making the model, {called} raised {type(error).__name__}: {error}{hint}") from error
     if not isinstance(model, nn.Module):
         raise RefusedError(f"model must be a torch Module or a function that returns one, the function returned {type(model).__name__}")
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if any(_made_so_far.get(id(parameter)) is parameter for parameter in weights):
+        raise RefusedError(
+            "the function must build a new module on each call, it returned the same one, or one with the same weights; "
+            "give the module itself as model to start every candidate from its weights"
+        )
+    _made_so_far.update({id(parameter): parameter for parameter in weights})
     return model
 
 

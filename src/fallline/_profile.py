@@ -28,6 +28,7 @@ class Profile:
     # targets, as the loss sees them
     target_shape: tuple[int, ...]  # of one example
     class_counts: tuple[int, ...] = ()  # binary: (negatives, positives); multilabel: positives per label
+    second_share: float = 1.0  # of the second commonest class in valid, the rarer of two; 1 where there are no classes
     target_mad: float = 1.0  # median absolute deviation from the median, times 1.4826; 1.0 where the task has no scale
     target_skew: float = 0.0
     excess_kurtosis: float = 0.0

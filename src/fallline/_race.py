@@ -13,6 +13,7 @@ from fallline._bench import Workbench
 from fallline._budget import Clock, DeadlineReached
 from fallline._cutoff import affordable, cool_down
 from fallline._entered import BASELINE, Entered, shown
+from fallline._errors import FalllineError
 from fallline._judge import link_of
 from fallline._plan import Plan
 from fallline._prior import Candidate, draws, lr_child
@@ -61,6 +62,9 @@ class Race:
         except DeadlineReached:
             self.cut = True
             cool_down(self)
+            for entry in self.entered.values():
+                if entry.status != "finished":
+                    self.engine.drop(entry.trial.name)  # it is past its last measurement; what is said of it is said of its checkpoint
         finally:
             self.seconds = time.perf_counter() - began
 
@@ -78,14 +82,23 @@ class Race:
         going = affordable(self, going)
         if shape.baseline_finishes:
             self.advance([baseline], baseline.goal(plan.length), "the baseline, to the end")
-        for entry in going:
-            self.advance([entry], entry.goal(plan.length), "a finalist, to the end")
+        self._finish(going, field_)
         if not self.finished():  # what is handed back is always trained to its end
             self.advance([baseline], baseline.goal(plan.length), "no candidate could be finished: the baseline, to the end")
         for number in range(shape.rounds):
             self._round(number)
         if shape.seeds > 1:
             self._more_seeds(baseline)
+
+    def _finish(self, going: list[Entered], field_: Sequence[Entered]) -> None:
+        """Finalists to the end; for one that fails on the way the best that had been left behind goes on."""
+        waiting = list(going)
+        while waiting:
+            entry = waiting.pop(0)
+            self.advance([entry], entry.goal(self.plan.length), "a finalist, to the end")
+            if entry.status == "failed":
+                left = [other for other in field_ if other.status == "paused" and other not in waiting and other.value is not None]
+                waiting += sorted(left, key=lambda other: (-other.step, self.sign * (other.value or 0.0), other.trial.name))[:1]
 
     def _middle(self, going: list[Entered], first: int) -> list[Entered]:
         """Rung two, where the leader also goes on with a third of its lr."""
@@ -158,8 +171,9 @@ class Race:
                 entry.status = "paused"
                 entry.reason = f"fell at step {entry.step}: {self._behind(entry, field_)}"
             self.folder.journal.write("decision", trial=entry.trial.name, rung=rung, decision=decision.value, reason=entry.reason)
+            if decision is not Decision.CONTINUE:
+                self.engine.drop(entry.trial.name)  # a paused trial lies in its checkpoint
             if decision is Decision.STOP:
-                self.engine.drop(entry.trial.name)
                 self.folder.drop_states(entry.trial.name)
         going = [entry for entry in field_ if decisions[entry.trial.name] is Decision.CONTINUE]
         return sorted(going, key=lambda entry: (ranks[entry.trial.name] or 0.0, entry.trial.name))
@@ -194,11 +208,7 @@ class Race:
         by_name = {entry.trial.name: entry for entry in waiting}
         for measurement in self.engine.advance([Goal(entry.trial, goal) for entry in waiting], self.clock.pulse):
             entry = by_name[measurement.trial]
-            final = None
-            if measurement.ended and not measurement.fault:
-                began = time.perf_counter()
-                final = self._final_value(entry)
-                measurement = replace(measurement, eval_s=measurement.eval_s + time.perf_counter() - began)
+            measurement, final = self._judged(entry, measurement)
             if not measurement.fault:
                 self.folder.save_state(measurement.trial, measurement.step, self.engine.state(measurement.trial))
             self.folder.journal.write(
@@ -207,6 +217,8 @@ class Race:
             self._take(entry, goal, measurement, final)
             keep = (measurement.step, *[m.step for m in entry.measured if m.step >= self.plan.rungs[0]][:1])
             self.folder.drop_states(measurement.trial, keep=keep)
+            if entry.status != "paused":
+                self.engine.drop(measurement.trial)  # its outputs are kept, and its state lies in its checkpoint
             reached = f"{self.bench.judge.metric.name} {shown(entry.value)} after {measurement.step} steps"
             self.say(f"  {measurement.trial}: {reached}{_fault(measurement)}")
 
@@ -225,16 +237,27 @@ class Race:
         if self.engine.holds(trial.name):
             return
         if entry.measured:
-            self.engine.adopt(trial, self.folder.load_state(trial.name, entry.step, self.bench.device))
+            self.engine.adopt(trial, self.folder.load_state(trial.name, entry.step))
         elif trial.parent is not None:
             parent = self.entered[trial.parent].at(trial.leaves)
             assert parent is not None
-            self.engine.adopt(trial, self.folder.load_state(trial.parent, parent.step, self.bench.device))
+            self.engine.adopt(trial, self.folder.load_state(trial.parent, parent.step))
 
-    def _final_value(self, entry: Entered) -> float | None:
-        """The metric on all of valid for the weights that the recipe hands back."""
-        value = self._judge_all(entry, "valid")
-        return value if math.isfinite(value) else None
+    def _judged(self, entry: Entered, measurement: Measurement) -> tuple[Measurement, float | None]:
+        """The measurement, and at the end of a training the metric on all of valid; a fault there is a fault of the trial."""
+        if measurement.fault or not measurement.ended:
+            return measurement, None
+        began, fault, value = time.perf_counter(), "", math.nan
+        try:
+            value = self._judge_all(entry, "valid")
+        except FalllineError:
+            raise
+        except Exception as error:  # whatever the user's model or metric raises on the whole of valid
+            fault = f"raised {type(error).__name__}: {error}"
+        if not fault and not math.isfinite(value):
+            fault = f"diverged: the metric is {value} on all of valid"
+        measurement = replace(measurement, eval_s=measurement.eval_s + time.perf_counter() - began, fault=fault)
+        return measurement, None if fault else value
 
     def _judge_all(self, entry: Entered, split: str) -> float:
         outputs = self.outputs(entry, split)
@@ -245,16 +268,19 @@ class Race:
         key = (f"{entry.trial.name}:{at or 'end'}", split)
         if key not in self._outputs:
             outputs, _ = self.bench.outputs(self.model(entry, at), split)
-            self._outputs[key] = Outputs(outputs, link_of(entry.trial.recipe))
-        return self._outputs[key]
+            self._outputs[key] = Outputs(outputs, link_of(entry.trial.recipe, self.bench.problem))
+        found = self._outputs[key]
+        if "@" in entry.trial.name:  # other seeds are judged once, by their value
+            del self._outputs[key]
+        return found
 
     def model(self, entry: Entered, at: int | None = None) -> torch.nn.Module:
         """A trial's trained model."""
-        if at is None or at == entry.step:
+        if at is None:
             self.ready(entry)
             return self.engine.final(entry.trial.name)
         earlier = replace(entry.trial, name=f"{entry.trial.name}:{at}")
-        self.engine.adopt(earlier, self.folder.load_state(entry.trial.name, at, self.bench.device))
+        self.engine.adopt(earlier, self.folder.load_state(entry.trial.name, at))
         model = self.engine.final(earlier.name)
         self.engine.drop(earlier.name)
         return model

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, TensorDataset, default_collate
 from fallline._batches import DatasetSource, Source, TensorSource, leaves
 from fallline._data import Data
 from fallline._journal import write_text
+from fallline._judge import own_entry
 from fallline._parts import build_optimizer, build_scheduler
 from fallline._problem import Problem, _found, _made
 from fallline.metrics import Metric, OwnMetric
@@ -83,6 +84,7 @@ def setup_of(problem: Problem, data: Data, metric: Metric | OwnMetric, device: t
         "positive": problem.positive,
         "model": _model(problem),
         "own": _own(problem, plan),
+        "own_link": "" if (entry := own_entry(problem)) is None else entry.link_code,
         "metric": "named" if isinstance(metric, Metric) else "stateful" if hasattr(problem.metric, "compute") else "callable",
     }
 

@@ -12,12 +12,12 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from fallline._batches import STEP, reseeder, stream
 from fallline._bench import Workbench, materialise
 from fallline._errors import FalllineError, RefusedError, UsageError
-from fallline._judge import predict
+from fallline._judge import link_of, predict
 from fallline._parts import build_clip, build_optimizer, build_scheduler
 from fallline._prior import baseline
 from fallline._problem import call
 from fallline._profile import Profile
-from fallline._recipe import Frame
+from fallline._recipe import Frame, Recipe
 from fallline._step import autocast
 from fallline.metrics import OwnMetric
 
@@ -42,7 +42,7 @@ def rehearse(bench: Workbench, profile: Profile) -> None:
     recipe = baseline(problem, profile, FRAME)
     model = problem.new_model(FRAME.seed).to(bench.device)
     materialise(model, bench, FRAME.seed)
-    _try_metric(bench, model)
+    _try_metric(bench, model, recipe)
     optimizer = _tried("optimizer(model)", lambda: build_optimizer(recipe, model, problem))
     if problem.scheduler is not None:
         scheduler = _tried("scheduler(optimizer)", lambda: build_scheduler(recipe, optimizer, problem))
@@ -88,14 +88,14 @@ def _try_loss(function: Callable[[Tensor, Tensor], Any], output: Tensor, target:
     return loss
 
 
-def _try_metric(bench: Workbench, model: nn.Module) -> None:
+def _try_metric(bench: Workbench, model: nn.Module, recipe: Recipe) -> None:
     """Call a metric of the user's own once; what an untrained model scores is of no interest."""
     if not isinstance(bench.judge.metric, OwnMetric):
         return
     rows = torch.arange(min(JUDGED_ROWS, bench.data.valid.size))
     outputs, targets = predict(model, bench.data.sweep("valid", bench.device, rows))
     shapes = f"outputs of shape {tuple(outputs.shape)} and targets of shape {tuple(targets.shape)}"
-    _tried(f"the metric {bench.judge.metric.name}, given {shapes},", lambda: bench.judge.value(outputs, targets, None))
+    _tried(f"the metric {bench.judge.metric.name}, given {shapes},", lambda: bench.judge.value(outputs, targets, link_of(recipe, bench.problem)))
 
 
 def _tried(what: str, attempt: Callable[[], T]) -> T:

@@ -85,10 +85,11 @@ class Run:
 
         write_whole(self.checkpoint(trial, step), lambda file: torch.save(state, file))
 
-    def load_state(self, trial: str, step: int, device: torch.device) -> dict[str, Any]:
+    def load_state(self, trial: str, step: int) -> dict[str, Any]:
+        """A trial's state on the CPU; `load_state_dict` moves what belongs on the device, and generators and counters stay."""
         import torch
 
-        state: dict[str, Any] = torch.load(self.checkpoint(trial, step), map_location=device, weights_only=True)
+        state: dict[str, Any] = torch.load(self.checkpoint(trial, step), map_location="cpu", weights_only=True)
         return state
 
     def drop_states(self, trial: str, *, keep: tuple[int, ...] = ()) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -76,6 +77,7 @@ def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Se
     data = open_data(problem, seed)
     with threads(1):
         profile = measure(problem, data, where, seed=seed)
+    data = replace(data, output_numbers=math.prod(profile.output_shape))
     wanted = threads_for(profile, cores())
     if wanted > 1:
         with threads(wanted):

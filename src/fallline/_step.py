@@ -23,7 +23,8 @@ from fallline._parts import build_clip, build_loss, build_optimizer, build_sched
 from fallline._problem import call
 from fallline._recipe import Recipe
 
-CHUNK = 32  # steps between looks at the loss and the clock: a few microseconds spread over some milliseconds
+CHUNK = 32  # steps at most between looks at the loss and the clock: a few microseconds spread over some milliseconds
+PULSE_S = 0.02  # seconds between them that are aimed at, so that a slow model is stopped within a step
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Training:
         self.shadow = Average(self.model, self.shadow_decay) if shadowed and self.shadow_decay is not None else None
         self.best_weights: dict[str, Tensor] | None = None
         self.scaler = torch.amp.GradScaler(self.bench.device.type) if problem.precision == "16" else None
-        self._due = iter(recipe.looks())
+        self._stride = 1
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
 
     @property
@@ -76,9 +77,9 @@ class Training:
     def advance(self, until: int, pulse: Callable[[], None] | None = None) -> None:
         """Train to step `until`, looking at valid where the recipe says so; `pulse` is called every few steps and may raise."""
         for due in self.recipe.looks():
-            if due <= self.step:
+            if self.looks and due <= self.looks[-1].step:
                 continue
-            if due > until or self.ended:
+            if due > until or (self.ended and self.step != due):
                 break
             self.run(due, pulse)
             self.look()
@@ -92,7 +93,8 @@ class Training:
             Diverged: the loss is not finite.
         """
         while self.step < until:
-            end = min(until, self.step + CHUNK)
+            began = time.perf_counter()
+            end = min(until, self.step + self._stride)
             if self.own_scheduler is not None:
                 end = min(end, (self.step // self.steps_per_epoch + 1) * self.steps_per_epoch)
             loss = self._chunk(end)
@@ -101,6 +103,7 @@ class Training:
                 raise Diverged(f"the loss became {self.last_loss} by step {self.step}")
             if self.own_scheduler is not None and self.bench.problem.scheduler_step == "epoch" and self.step % self.steps_per_epoch == 0:
                 self._step_own_scheduler()
+            self._stride = min(2 * self._stride, CHUNK) if time.perf_counter() - began < PULSE_S else max(self._stride // 2, 1)
             if pulse is not None:
                 pulse()
 
@@ -119,6 +122,7 @@ class Training:
         groups, peaks, parameters, scaler = optimizer.param_groups, self.peaks, self._parameters, self.scaler
         classes = self.bench.judge.task in ("multiclass", "sequence")
         precision = autocast(problem.precision, device)
+        widens = problem.precision in ("bf16", "16") and not own_loss  # a target in half precision would lose its digits
         scheduler = self.own_scheduler if problem.scheduler_step == "batch" else None
         reaction = self._reaction()
         loss = torch.zeros(())
@@ -132,6 +136,8 @@ class Training:
                 reseed(stream(seed, STEP, k))
                 with precision:
                     output = call(model, inputs)
+                    if widens:
+                        output = output.float()
                     loss = loss_of(output, target if classes or own_loss else target.to(output.dtype))
                 if accumulate > 1:
                     loss = loss / accumulate

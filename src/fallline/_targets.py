@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fallline._batches import TensorSource, leaves
-from fallline._data import Data
+from fallline._data import LABELS_READ, Data
 from fallline._errors import RefusedError
 from fallline._problem import Problem
 
@@ -49,6 +49,16 @@ def target_facts(targets: Tensor, task: str, problem: Problem, classes: int) -> 
         "integers": bool((flat == flat.round()).all()),
         "dispersion": spread**2 / mean if mean > 0 else 1.0,
     }
+
+
+def second_share(data: Data, task: str, problem: Problem) -> float:
+    """The share of the second commonest class in valid: without an example of it no ranking metric is defined; 1 where it is not known."""
+    if task not in ("binary", "multiclass") or not (isinstance(data.valid, TensorSource) or data.valid.size <= LABELS_READ):
+        return 1.0
+    targets = data.targets("valid").reshape(-1)
+    kept = targets if problem.ignore_index is None else targets[targets != problem.ignore_index]
+    counts = kept.unique(return_counts=True)[1].sort(descending=True).values
+    return float(counts[1]) / data.valid.size if len(counts) > 1 else 1.0
 
 
 def label_noise(data: Data, task: str) -> float | None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fallline._bench import Diverged
-from fallline._constraints import Constraints
 from fallline._errors import RefusedError
 from fallline._judge import handed_back, link_of
 from fallline._loop import LoopTraining
-from fallline._planning import make_plan
+from fallline._plan import cores, threads_for
+from fallline._planning import length_of
 from fallline._problem import Problem
 from fallline._recipe import Recipe
 from fallline._setting import prepare, threads
@@ -40,11 +40,10 @@ def train(problem: Problem, recipe: Recipe, *, device: str | None = None) -> Tra
         RefusedError: the training diverged, or the data cannot be trained on.
     """
     setting = prepare(problem, seed=recipe.seed, device=device)
-    plan = make_plan(setting, price=1, seed=recipe.seed, constraints=Constraints())
     if not recipe.steps:
-        recipe = replace(recipe, steps=plan.length)
+        recipe = replace(recipe, steps=length_of(setting))
     bench = setting.bench_of(recipe.look_rows, recipe.seed)
-    with threads(plan.threads):
+    with threads(threads_for(setting.profile, cores())):
         training: Training | LoopTraining
         training = start(bench, recipe) if problem.loop is None else LoopTraining.start(bench, recipe)
         try:
@@ -55,7 +54,7 @@ def train(problem: Problem, recipe: Recipe, *, device: str | None = None) -> Tra
         values = {}
         for split in ("valid", "audit"):
             outputs, targets = bench.outputs(network, split)
-            values[split] = setting.judge.value(outputs, targets, link_of(recipe))
+            values[split] = setting.judge.value(outputs, targets, link_of(recipe, problem))
     curve = tuple((look.step, look.value) for look in training.looks)
     return Trained(
         handed_back(network, recipe, problem), recipe, network, setting.judge.metric.name, values["valid"], values["audit"], curve

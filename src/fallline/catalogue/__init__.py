@@ -139,6 +139,8 @@ class Loss(Entry):
             return f"reads {' or '.join(self.reads)} outputs, the model gives {profile.output_kind} outputs"
         if profile.width != self.width:
             return f"needs {self.width} model output(s) per target, the model gives {profile.width:g}"
+        if profile.target_scaled and not self.scale_free:
+            return "needs raw counts, the target was standardised"
         return self.refuses(profile)
 
 

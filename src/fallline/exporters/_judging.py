@@ -51,7 +51,7 @@ def evaluate(case: Case, model: str, part: str, rows: str = "") -> str:
 def _readable(page: Page, case: Case) -> list[str]:
     """Outputs as the metric reads them: through the loss's link, in the user's units, as probabilities, in float64; then the metric."""
     lines = []
-    link = "" if case.recipe.loss.own else catalogue.loss(case.recipe.loss.name).link_code
+    link = case.setup.get("own_link", "") if case.recipe.loss.own else catalogue.loss(case.recipe.loss.name).link_code
     if link:
         lines.append(f"output = {link}  # from what the loss trains to a prediction")
     if case.origin["scale"] is not None:

@@ -106,8 +106,10 @@ def _forward_and_backward(page: Page, case: Case) -> list[str]:
         lines = [f"inputs, target = {batch}"]
     lines.append(f"torch.manual_seed(stream(SEED, STEP, {k}))  # what the model draws depends on the seed and the step alone")
     target = "target" if case.classes or case.recipe.loss.own else "target.to(output.dtype)"
-    ahead = [f"output = {forward(case)}", f"loss = loss_function(output, {target})"]
-    if setup["precision"] in ("bf16", "16"):
+    half = setup["precision"] in ("bf16", "16")
+    widened = ".float()" if half and not case.recipe.loss.own else ""  # targets keep their digits
+    ahead = [f"output = {forward(case)}{widened}", f"loss = loss_function(output, {target})"]
+    if half:
         kind = "torch.bfloat16" if setup["precision"] == "bf16" else "torch.float16"
         ahead = [f'with torch.autocast("{case.device.split(":")[0]}", {kind}):', *(f"    {line}" for line in ahead)]
     lines += ahead

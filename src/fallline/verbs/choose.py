@@ -59,7 +59,7 @@ def choose(
         from fallline._choose import choose as choose_by_race
         from fallline._constraints import Constraints
         from fallline._plan import Plan
-        from fallline._planning import make_plan
+        from fallline._planning import check_fits, make_plan
         from fallline._setting import prepare
         from fallline.doors import open_problem
 
@@ -73,6 +73,8 @@ def choose(
             setting = prepare(problem, seed=seed, device=device)
             for note in setting.notes:
                 progress.say(note)
+            if planned is not None:
+                check_fits(planned, setting)
             constraints = Constraints.of(kept, raced)
             planned = planned or make_plan(setting, clock=clock, price=price, seed=seed, engine=engine, constraints=constraints)
         else:

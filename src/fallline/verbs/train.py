@@ -80,14 +80,11 @@ def _recipe(text: str) -> Recipe:
 
 def _keep(run: Run, result: Trained, seconds: float) -> None:
     """Weights and recipe on disk, then the journal's line that says so."""
-    from safetensors.torch import save_model
-
+    from fallline._choose import keep_weights
     from fallline._journal import write_text
 
     (run.folder / "checkpoints").rmdir()  # one straight training has none
-    temporary = run.folder / "model.safetensors.part"
-    save_model(result.network, str(temporary))
-    temporary.replace(run.folder / "model.safetensors")
+    keep_weights(result.network, run.folder / "model.safetensors")
     write_text(run.folder / "recipe.toml", result.recipe.to_toml())
     run.journal.write("trained", metric=result.metric, valid=result.valid, audit=result.audit, steps=result.recipe.end, spent_s=seconds)
 

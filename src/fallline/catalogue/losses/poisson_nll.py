@@ -51,8 +51,6 @@ def suits(profile: Profile) -> float:
 def refuses(profile: Profile) -> str:
     if profile.negative_share > 0.0:
         return f"needs targets of zero or more, {profile.negative_share:.1%} are negative"
-    if profile.target_scaled:
-        return "needs raw counts, the target was standardised"
     return ""
 
 
