@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fallline"
 LADDER = (
     ("_errors", "_discover", "_journal"),
     ("metrics", "_splits", "_statistics"),
-    ("_batches", "_kinds", "_problem"),
+    ("_batches", "_loader", "_kinds", "_problem"),
     ("_data", "_fingerprint"),
     ("_profile", "_targets", "_measure"),
     ("catalogue", "zh"),

@@ -961,6 +961,25 @@ def test_a_positive_class_that_is_neither_is_refused() -> None:
         prepare(problem(metric="f1", positive="yes", **given))
 
 
+def test_batches_padded_to_different_lengths_are_refused() -> None:
+    def padded(names: list[Tensor]) -> tuple[Tensor, Tensor]:
+        letters = nn.utils.rnn.pad_sequence(names, batch_first=True)
+        return letters, letters
+
+    class Letters(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.embed(x).transpose(1, 2)  # type: ignore[no-any-return]
+
+    names = [torch.ones(2 + row // 150, dtype=torch.long) for row in range(600)]
+    loader = DataLoader(names, batch_size=32, collate_fn=padded)  # type: ignore[arg-type]  # a list is a Dataset
+    with pytest.raises(RefusedError, match=r"shape \(N, 2\) in one batch and \(N, 3\) in another; pad all to one length"):
+        prepare(problem(model=Letters, train=loader, valid=loader, audit=loader, metric="accuracy", ignore_index=0))
+
+
 def test_a_scheduler_of_another_optimizer_is_refused() -> None:
     module = net()
     optimizer, other = sgd(module), sgd(module)

@@ -9,25 +9,31 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from exporting import Checker
+from exporting import PLAIN, Checker, opened
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler, TensorDataset
 
 import fallline
-from fallline._batches import IN_FLIGHT_BYTES, Order, from_loader, reseeder, seeded
+from fallline._batches import IN_FLIGHT_BYTES, TensorSource, reseeder, seeded
 from fallline._constraints import Constraints
 from fallline._data import _groups, open_data
 from fallline._errors import RefusedError, UsageError
 from fallline._judge import handed_back, link_of, stock_loss
+from fallline._loader import from_loader
 from fallline._plan import look_rows_for
 from fallline._planning import make_plan
-from fallline._problem import torch_loss
+from fallline._problem import Origin, torch_loss
 from fallline._recipe import OWN, Part, Recipe
 from fallline._run import Run
 from fallline._setting import prepare
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def check_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Checker:
+    return Checker(tmp_path, monkeypatch, capsys)
 
 
 def rows(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -64,7 +70,9 @@ def poisson(**given: Any) -> fallline.Problem:
 
 @pytest.mark.parametrize("loss", [nn.PoissonNLLLoss(), functional.poisson_nll_loss])
 def test_torchs_own_poisson_loss_is_judged_as_the_catalogues(loss: Any) -> None:
-    own, stock = (Recipe(loss=part, optimizer=Part("sgd", {"lr": 0.05}), schedule=Part("constant")) for part in (Part(OWN), Part("poisson_nll")))
+    own, stock = (
+        Recipe(loss=part, optimizer=Part("sgd", {"lr": 0.05}), schedule=Part("constant")) for part in (Part(OWN), Part("poisson_nll"))
+    )
     mine, theirs = fallline.train(poisson(loss=loss), own), fallline.train(poisson(), stock)
     assert (mine.valid, mine.audit) == (theirs.valid, theirs.audit)
     x = counts(50, 4)[0]
@@ -78,8 +86,10 @@ def test_a_poisson_loss_of_rates_needs_no_link() -> None:
     assert link_of(recipe, small(loss=lambda output, target: (output - target).abs().mean())) is None
 
 
-def test_the_script_judges_the_users_own_poisson_loss_alike(checked: Checker) -> None:
-    pass
+def test_the_script_judges_the_users_own_poisson_loss_alike(tmp_path: Path, check_same: Checker) -> None:
+    squares = "y = x[:, 0] * 2 + x[:, 1] ** 2 + torch.randn(500, generator=generator) * 0.3"
+    file = PLAIN.replace(squares, "y = torch.exp(0.5 * x[:, 0]).round()").replace('"mae"', '"poisson_deviance"')
+    assert ".exp()" in check_same(opened(tmp_path / "file", file, 'task="count", loss=nn.PoissonNLLLoss()'), None)
 
 
 def test_a_users_class_with_the_name_of_a_torch_loss_is_the_users_own() -> None:
@@ -90,10 +100,13 @@ def test_a_users_class_with_the_name_of_a_torch_loss_is_the_users_own() -> None:
     class Child(nn.MSELoss):
         pass
 
-    assert stock_loss(nn.MSELoss()) == "mse" and stock_loss(functional.mse_loss) == "mse"
+    assert stock_loss(nn.MSELoss()) == "mse"
+    assert stock_loss(functional.mse_loss) == "mse"
     for own in (MSELoss(), Child(), lambda output, target: output.mean(), None):
-        assert stock_loss(own) is None and not torch_loss(own)
-    assert torch_loss(nn.SoftMarginLoss()) and stock_loss(nn.SoftMarginLoss()) is None
+        assert stock_loss(own) is None
+        assert not torch_loss(own)
+    assert torch_loss(nn.SoftMarginLoss())
+    assert stock_loss(nn.SoftMarginLoss()) is None
 
 
 def test_what_is_handed_back_is_in_eval_mode() -> None:
@@ -122,13 +135,15 @@ def test_a_batch_sampler_is_kept_and_said() -> None:
     data = open_data(small(train=DataLoader(dataset, batch_sampler=InTwos(320))))
     assert any("InTwos is kept" in note for note in data.notes)
     batches = data.batches(0, CPU)
-    assert batches.per_epoch == 160 and torch.equal(batches(3)[0], dataset.tensors[0][6:8])
+    assert batches.per_epoch == 160
+    assert torch.equal(batches(3)[0], dataset.tensors[0][6:8])
 
 
 def test_a_batch_sampler_of_plain_parts_is_no_custom_one() -> None:
     dataset = TensorDataset(*rows(320, 1))
     _, keep, notes = from_loader(DataLoader(dataset, batch_sampler=BatchSampler(SequentialSampler(dataset), 48, True)))
-    assert keep == {"batch_size": 48, "drop_last": True, "shuffle": False, "sampler": None} and not notes
+    assert keep == {"batch_size": 48, "drop_last": True, "shuffle": False, "sampler": None}
+    assert not notes
 
 
 @pytest.mark.parametrize("given", [{"replacement": True}, {"num_samples": 64}])
@@ -136,7 +151,8 @@ def test_a_random_sampler_that_draws_otherwise_is_kept(given: dict[str, Any]) ->
     dataset = TensorDataset(*rows(320, 1))
     loader = DataLoader(dataset, batch_size=32, sampler=RandomSampler(dataset, **given))
     _, keep, notes = from_loader(loader)
-    assert keep["sampler"] is loader.batch_sampler and "RandomSampler is kept" in notes[0]
+    assert keep["sampler"] is loader.batch_sampler
+    assert "RandomSampler is kept" in notes[0]
     assert from_loader(DataLoader(dataset, batch_size=32, shuffle=True))[1]["sampler"] is None
 
 
@@ -150,7 +166,8 @@ def test_what_of_a_loader_is_not_used_is_said() -> None:
 def test_a_last_batch_of_one_example_is_dropped() -> None:
     loader = DataLoader(TensorDataset(*rows(321, 1)), batch_size=32)
     setting = prepare(small(model=normed, train=loader))
-    assert setting.steps_per_epoch == 10 and any("single example" in note for note in setting.notes)
+    assert setting.steps_per_epoch == 10
+    assert any("single example" in note for note in setting.notes)
     assert open_data(small(train=DataLoader(TensorDataset(*rows(322, 1)), batch_size=32))).batches(0, CPU).per_epoch == 11
 
 
@@ -169,7 +186,8 @@ def test_looks_read_enough_of_a_rare_class() -> None:
     plan = make_plan(setting, price=1, seed=0, constraints=Constraints())
     assert setting.profile.second_share == pytest.approx(6 / 6_000)
     assert plan.look_rows == 6_000, "six of 6,000 are fewer than ten"
-    assert look_rows_for(10, 32, 6_000) == 256 and look_rows_for(10, 32, 6_000, second_share=0.02) == 500
+    assert look_rows_for(10, 32, 6_000) == 256
+    assert look_rows_for(10, 32, 6_000, second_share=0.02) == 500
 
 
 # models -----------------------------------------------------------------------------------------------------------------------------
@@ -183,7 +201,6 @@ def test_a_function_that_returns_one_module_again_is_refused() -> None:
         problem.new_model()
         with pytest.raises(RefusedError, match="must build a new module on each call"):
             problem.new_model()
-    assert problem.new_model is not None
     given = small(model=nn.Linear(4, 1))
     assert given.new_model() is not given.new_model()
 
@@ -227,7 +244,7 @@ def test_what_a_training_step_raises_is_said_plainly() -> None:
                 raise ValueError("only in training")
             return super().forward(inputs)
 
-    with pytest.raises(RefusedError, match="a training step.*ValueError: only in training"):
+    with pytest.raises(RefusedError, match=r"a training step.*ValueError: only in training"):
         prepare(small(model=lambda: Fails(4, 1)))
 
 
@@ -243,9 +260,10 @@ def test_evaluation_batches_are_bounded_by_outputs() -> None:
             return (inputs[:, :1] * self.scale).expand(-1, wide)
 
     problem = small(model=Wide, train=(rows(24)[0], rows(24)[1].expand(-1, wide)), valid=(rows(8)[0], rows(8)[1].expand(-1, wide)),
-                    audit=(rows(8)[0], rows(8)[1].expand(-1, wide)))  # fmt: skip
+                    audit=(rows(8)[0], rows(8)[1].expand(-1, wide)), batch_size=8)  # fmt: skip
     data = prepare(problem).data
-    assert data.output_numbers == wide and data.eval_batch("valid") * 4 * wide <= IN_FLIGHT_BYTES
+    assert data.output_numbers == wide
+    assert data.eval_batch("valid") * 4 * wide <= IN_FLIGHT_BYTES
 
 
 # splits -----------------------------------------------------------------------------------------------------------------------------
@@ -254,33 +272,30 @@ def test_evaluation_batches_are_bounded_by_outputs() -> None:
 def test_duplicates_are_numbered_as_they_appear() -> None:
     x = torch.tensor([[3.0, 1.0], [2.0, 1.0], [3.0, 1.0], [5.0, 1.0], [2.0, 1.0]])
     for inputs in (x, (x[:, :1], x[:, 1:])):
-        source = open_data_source(inputs)
-        assert _groups(source) is not None and np.array_equal(_groups(source), [0, 1, 0, 2, 1])  # type: ignore[arg-type]
-
-
-def open_data_source(inputs: Any) -> Any:
-    from fallline._batches import TensorSource
-
-    return TensorSource((inputs, torch.zeros(5, 1)))
+        source = TensorSource((inputs, torch.zeros(5, 1)))
+        assert _groups(source) is not None
+        assert np.array_equal(_groups(source), [0, 1, 0, 2, 1])
 
 
 def test_a_valid_set_is_halved_with_its_own_groups_and_classes() -> None:
     x, _ = rows(2_000, 5)
     twice = torch.cat([x, x]), (torch.arange(4_000) % 2_000 < 40).float()[:, None]
     data = open_data(small(train=(rows(400)[0], (rows(400)[0][:, :1] > 0).float()), valid=twice, audit=None))
-    assert data.split is not None and data.split.audit_from_valid
+    assert data.split is not None
+    assert data.split.audit_from_valid
     sides = [set(map(tuple, part.tree[0].tolist())) for part in (data.valid, data.audit)]  # type: ignore[attr-defined]
     assert not sides[0] & sides[1], "no duplicate on both sides"
     assert [int(part.tree[1].sum()) for part in (data.valid, data.audit)] == [40, 40]  # type: ignore[attr-defined]
 
 
 def test_groups_go_with_the_rows_that_were_carved_off() -> None:
-    from fallline._problem import Origin
-
     groups = np.arange(400) // 4
     data = open_data(small(train=rows(400), valid=None, audit=None, origin=Origin(train_groups=groups)))
-    assert data.split is not None and data.audit_units is not None and data.valid_units is not None
-    assert np.array_equal(data.audit_units, groups[data.split.audit]) and np.array_equal(data.valid_units, groups[data.split.valid])
+    assert data.split is not None
+    assert data.audit_units is not None
+    assert data.valid_units is not None
+    assert np.array_equal(data.audit_units, groups[data.split.audit])
+    assert np.array_equal(data.valid_units, groups[data.split.valid])
 
 
 # devices ----------------------------------------------------------------------------------------------------------------------------
@@ -301,7 +316,8 @@ def test_cuda_generators_are_seeded_and_put_back(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.cuda, "set_rng_state_all", put_back)
     before = generators[0].initial_seed()
     reseeder(torch.device("cuda", 1))(7)
-    assert generators[1].initial_seed() == 7 and generators[0].initial_seed() == before
+    assert generators[1].initial_seed() == 7
+    assert generators[0].initial_seed() == before
     with seeded(9):
         assert [generator.initial_seed() for generator in generators] == [9, 9]
     assert generators[1].initial_seed() == 7
@@ -313,9 +329,6 @@ def test_states_are_loaded_on_the_cpu(tmp_path: Path, monkeypatch: pytest.Monkey
     where = {}
     load = torch.load
     monkeypatch.setattr(torch, "load", lambda *given, **named: where.update(named) or load(*given, **named))
-    assert torch.equal(run.load_state("one", 3)["weight"], torch.ones(2)) and where["map_location"] == "cpu"
+    assert torch.equal(run.load_state("one", 3)["weight"], torch.ones(2))
+    assert where["map_location"] == "cpu"
     run.release()
-
-
-def test_an_order_that_drops_is_the_one_of_tensors() -> None:
-    assert Order(65, 32, seed=0).per_epoch == 2 and Order(65, 32, seed=0, drop_last=False).per_epoch == 3

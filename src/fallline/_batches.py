@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler, Subset, TensorDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from fallline._errors import RefusedError, UsageError
 
@@ -57,7 +57,7 @@ def reseeder(device: torch.device, everywhere: bool = False) -> Callable[[int], 
 
 def _cuda_generator(device: torch.device) -> torch.Generator:
     """The generator of this very device: `torch.cuda.manual_seed` seeds the current one, which may be another."""
-    torch.cuda.init()  # type: ignore[no-untyped-call]  # the generators are made here
+    torch.cuda.init()  # the generators are made here
     return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
 
 
@@ -288,39 +288,3 @@ class Batches:
             self._ahead = source.ahead([(self.order.rows(j), stream(self.order.seed, STEP, j)) for j in range(k, end)])
         self._next = k + 1 if (k + 1) % self.per_epoch else -1
         return next(self._ahead)
-
-
-def from_loader(loader: DataLoader[Any]) -> tuple[DatasetSource | TensorSource, dict[str, Any], list[str]]:
-    """A user's DataLoader as a source, what of it governs the order, and notes on what was kept or replaced."""
-    notes = []
-    dataset, sampler, size, drop_last = loader.dataset, loader.sampler, loader.batch_size, loader.drop_last
-    if isinstance(dataset, torch.utils.data.IterableDataset):
-        raise UsageError(
-            "an IterableDataset cannot be read again in another order; give a map-style Dataset (with __len__ and __getitem__)"
-        )
-    if size is None and loader.batch_sampler is None:
-        raise UsageError("a DataLoader with batch_size=None reads ready batches, which cannot be shuffled; give a Dataset of single examples")
-    if size is None:  # batch_sampler=... was given, and `loader.sampler` says nothing
-        sampler, size = loader.batch_sampler, getattr(loader.batch_sampler, "batch_size", None)
-        if type(sampler) is BatchSampler and _is_plain(sampler.sampler, dataset):
-            sampler, drop_last = sampler.sampler, sampler.drop_last
-    size = size if isinstance(size, int) and size > 0 else None
-    keep: dict[str, Any] = {"batch_size": size, "drop_last": drop_last, "shuffle": True, "sampler": None}
-    if type(sampler) is SequentialSampler and _is_plain(sampler, dataset):
-        keep["shuffle"] = False
-    elif not _is_plain(sampler, dataset):
-        keep["sampler"] = loader.batch_sampler
-        notes.append(f"the DataLoader's own {type(sampler).__name__} is kept")
-    if loader.worker_init_fn is not None:
-        notes.append("the DataLoader's worker_init_fn is not called: what examples draw is seeded for each batch, with workers or without")
-    source: DatasetSource | TensorSource = DatasetSource(dataset, loader.collate_fn or default_collate, loader.num_workers)
-    if type(dataset) is TensorDataset and loader.collate_fn is default_collate:
-        source = TensorSource(tuple(dataset.tensors))
-    return source, keep, notes
-
-
-def _is_plain(sampler: Any, dataset: Any) -> bool:
-    """Whether a sampler gives each example once an epoch, in order or shuffled, so that `Order` can take its place."""
-    if type(sampler) is RandomSampler:
-        return not sampler.replacement and sampler.num_samples == len(dataset)
-    return type(sampler) is SequentialSampler and len(sampler) == len(dataset)

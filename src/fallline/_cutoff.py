@@ -94,7 +94,8 @@ def _begun(race: Race, chosen: Entered) -> Cooldown:
     steps = max(min(round(COOLDOWN_SHARE * race.plan.length), race.plan.length - at), 1)
     per_step = race.seconds_a_step(chosen)
     if per_step > 0:
-        steps = max(min(steps, int(0.5 * race.clock.reserve_s / per_step)), 1)  # half: judging and writing need the rest
+        free_s = race.clock.reserve_s - race.plan.estimate.get("judging_s", 0.0)
+        steps = max(min(steps, int(0.5 * free_s / per_step)), 1)  # half: judging and writing need the rest
     race.folder.save_state(chosen.trial.name, at, state)
     race.folder.journal.write("cooldown", trial=chosen.trial.name, from_step=at, steps=steps, spent_s=race.clock.spent_s)
     return Cooldown(at, steps)

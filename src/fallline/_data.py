@@ -20,13 +20,13 @@ from fallline._batches import (
     Order,
     Source,
     TensorSource,
-    from_loader,
     leaves,
     reseeder,
     rows_of,
     tree_map,
 )
 from fallline._errors import RefusedError, UsageError
+from fallline._loader import from_loader
 from fallline._problem import Problem, pair, told
 from fallline._splits import HALF_KEEPS, Rows, Split, duplicate_groups, split_rows
 
@@ -80,7 +80,17 @@ class Data:
         """The targets of a split, concatenated on the CPU; the first `most` of them where that is given."""
         source: Source = getattr(self, split)
         rows = torch.arange(source.size if most is None else min(most, source.size))
-        return torch.cat([target.cpu() for _, target in self.sweep(split, torch.device("cpu"), rows)])
+        return joined([target.cpu() for _, target in self.sweep(split, torch.device("cpu"), rows)], "targets")
+
+
+def joined(batches: list[Tensor], what: str) -> Tensor:
+    """Batches of a split one after another, as metrics read them; refuses those that were padded to different lengths."""
+    shapes = list(dict.fromkeys(tuple(batch.shape[1:]) for batch in batches))
+    if len(shapes) > 1:
+        one, other = (f"(N, {', '.join(map(str, shape))})" for shape in shapes[:2])
+        advice = "pad all to one length, with a target of ignore_index where there is nothing to predict"
+        raise RefusedError(f"{what} have shape {one} in one batch and {other} in another; {advice}")
+    return torch.cat(batches)
 
 
 def bytes_of_one(source: Source) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fallline import catalogue
+from fallline._data import joined
 from fallline._errors import UsageError
 from fallline._problem import Problem, call, torch_loss
 from fallline._profile import Profile
@@ -165,4 +166,4 @@ def predict(model: nn.Module, sweep: Any) -> tuple[Tensor, Tensor]:
     finally:
         for module, mode in modes:
             module.training = mode
-    return torch.cat(outputs), torch.cat(targets)
+    return joined(outputs, "outputs"), joined(targets, "targets")

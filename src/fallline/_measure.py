@@ -215,9 +215,7 @@ def _cost(model: nn.Module, problem: Problem, data: Data, device: torch.device) 
             f"{sparse[0] or type(model).__name__} has sparse gradients, which AdamW, the baseline, cannot take; "
             "say sparse=False, or give the optimizer that you use"
         )
-    optimizer = (
-        torch.optim.SGD(trainable, lr=0.0) if sparse else torch.optim.AdamW(trainable, lr=0.0, weight_decay=0.0, foreach=True)
-    )
+    optimizer = torch.optim.SGD(trainable, lr=0.0) if sparse else torch.optim.AdamW(trainable, lr=0.0, weight_decay=0.0, foreach=True)
     held = 0
 
     def hold(_: nn.Module, __: Any, output: Any) -> None:

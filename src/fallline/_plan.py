@@ -144,7 +144,8 @@ class Plan:
         else:
             said.append(f"the candidate runs to the end, the baseline to step {self.rungs[0]} ({tenth:.0%}), where the two are compared")
         if shape.middle_keep:
-            said.append(f"{shape.middle_keep} go on to step {self.rungs[1]}{', the leader also with a third of its lr' if shape.child else ''}")
+            child = ", the leader also with a third of its lr" if shape.child else ""
+            said.append(f"{shape.middle_keep} go on to step {self.rungs[1]}{child}")
             said.append(f"the finalists and the baseline run {shape.seeds} seeds to the end")
         if shape.rounds:
             said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")

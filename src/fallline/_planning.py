@@ -204,7 +204,9 @@ def paced(setting: Setting, constraints: Constraints, seed: int) -> float:
     return sum(times) / len(times) if times else profile.step_s
 
 
-def _within(clock: Clock, wanted: Shape, length: int, setting: Setting, pace: float, metric_s: float, notes: list[str]) -> tuple[Shape, int]:
+def _within(
+    clock: Clock, wanted: Shape, length: int, setting: Setting, pace: float, metric_s: float, notes: list[str]
+) -> tuple[Shape, int]:
     """The largest plan, and the length, that fit what is left of a budget."""
     given, budget_s = length, clock.budget_s or 0.0
     while True:
@@ -243,7 +245,7 @@ def reserve(budget_s: float, setting: Setting, judging_s: float = 0.0) -> float:
 
 
 def _ending(setting: Setting, judging_s: float) -> float:
-    """Seconds after the last step: resampling, valid and audit for winner, runner-up and baseline, and what does not depend on the model."""
+    """Seconds after the last step: resampling, valid and audit for winner, runner-up and baseline, and what no model changes."""
     profile = setting.profile
     return judging_s + ENDING_S + 3 * profile.eval_s * (1 + profile.audit_rows / profile.valid_rows)
 

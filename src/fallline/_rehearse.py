@@ -95,7 +95,8 @@ def _try_metric(bench: Workbench, model: nn.Module, recipe: Recipe) -> None:
     rows = torch.arange(min(JUDGED_ROWS, bench.data.valid.size))
     outputs, targets = predict(model, bench.data.sweep("valid", bench.device, rows))
     shapes = f"outputs of shape {tuple(outputs.shape)} and targets of shape {tuple(targets.shape)}"
-    _tried(f"the metric {bench.judge.metric.name}, given {shapes},", lambda: bench.judge.value(outputs, targets, link_of(recipe, bench.problem)))
+    link = link_of(recipe, bench.problem)
+    _tried(f"the metric {bench.judge.metric.name}, given {shapes},", lambda: bench.judge.value(outputs, targets, link))
 
 
 def _tried(what: str, attempt: Callable[[], T]) -> T:

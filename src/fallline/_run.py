@@ -6,15 +6,12 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from fallline._errors import UsageError, nearest
 from fallline._journal import Journal, read, write_text, write_whole
-
-if TYPE_CHECKING:
-    import torch
 
 RUNS = Path("runs")
 
