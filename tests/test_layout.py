@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fallline"
 
 # Each rung imports from itself and from the rungs above it. A module stands where its longest prefix stands.
 LADDER = (
-    ("_errors", "_discover", "_journal"),
+    ("_errors", "_discover", "_journal", "_machine"),
     ("metrics", "_splits", "_statistics"),
     ("_batches", "_loader", "_kinds", "_problem"),
     ("_data", "_fingerprint"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,11 +27,13 @@ from fallline._resplit import over_splits
 from fallline._result import Verdict, verdict_of
 from fallline._run import Run
 from fallline._setting import Setting, prepare, threads
-from fallline.engines.sequential import Sequential
+from fallline.engines import Engine, engine_entry
 from fallline.metrics import Metric
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from fallline._bench import Workbench
 
 
 def choose(
@@ -129,8 +132,9 @@ def _raced(
     bench = setting.bench(plan)
     if clock.budget_s is not None:
         clock.reserve_s = reserve(clock.budget_s, setting, plan.estimate.get("judging_s", 0.0))
-    race = Race(plan, bench, Sequential(bench), run, clock, say, past)
-    with threads(plan.threads):
+    engine = _opened(plan, bench, say)
+    race = Race(plan, bench, engine, run, clock, say, past)
+    with threads(plan.threads), contextlib.closing(engine):
         try:
             race.run()
             decided = decide(race)
@@ -142,11 +146,21 @@ def _raced(
         if decided is None:
             faults = "; ".join(f"{entry.trial.name} {entry.reason}" for entry in race.entered.values() if entry.reason)
             raise RefusedError(f"no trial could be trained: {faults or 'the budget ended before the first rung'}")
-        step_s = race.seconds_a_step(race.baseline) or setting.profile.step_s
+        step_s = race.seconds_a_step(race.baseline) / plan.estimate.get("slowdown", 1.0) or setting.profile.step_s
         verdict = verdict_of(race, decided, known, step_s * plan.length)
         _hand_over(run, race, decided.winner.trial.name, verdict)
     run.journal.write("verdict", spent_s=clock.spent_s, **verdict.document["verdict"], words=headline(verdict.document))
     return verdict
+
+
+def _opened(plan: Plan, bench: Workbench, say: Callable[[str], None]) -> Engine:
+    """The plan's engine; where it cannot serve on this machine, the reference, which gives the same numbers."""
+    entry = engine_entry(plan.engine)
+    reason = entry.refuses(bench)
+    if reason:
+        say(f"the plan's engine {entry.name} {reason}; trials run one after another")
+        entry = engine_entry("sequential")
+    return entry.open(bench, plan.lanes)
 
 
 def _so_far(race: Race) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fallline._budget import DeadlineReached
 from fallline._entered import BASELINE, Entered
+from fallline._plan import in_lanes
 from fallline._recipe import Cooldown
 
 if TYPE_CHECKING:
@@ -41,23 +42,23 @@ def affordable(race: Race, going: list[Entered]) -> list[Entered]:
 
 
 def _endgame(race: Race, going: list[Entered]) -> dict[str, Any]:
-    left, length = race.clock.left_s, race.plan.length
+    left, length, lanes = race.clock.left_s, race.plan.length, race.plan.lanes
     if left == float("inf") or not going:
         return {"finish": [entry.trial.name for entry in going], "cooldown": None}
     baseline = race.baseline if race.plan.shape.baseline_finishes and race.baseline.status != "failed" else None
-    left -= 0.0 if baseline is None else (length - baseline.step) * race.seconds_a_step(baseline)
+    needs = [] if baseline is None else [(length - baseline.step) * race.seconds_a_step(baseline)]
     finish = []
     for entry in going:
-        left -= (length - entry.step) * race.seconds_a_step(entry)
-        if left < 0:
+        needs.append((length - entry.step) * race.seconds_a_step(entry))
+        if in_lanes(needs, lanes) > left:
             break
         finish.append(entry.trial.name)
     if finish:
         return {"finish": finish, "cooldown": None}
     both = [entry for entry in (baseline, going[0]) if entry is not None]
-    a_step = sum(race.seconds_a_step(entry) for entry in both)
-    behind = sum((going[0].step - entry.step) * race.seconds_a_step(entry) for entry in both)
-    reach = max(int((race.clock.left_s - behind) / a_step), 1) if a_step else 1
+    a_step = in_lanes([race.seconds_a_step(entry) for entry in both], lanes)
+    behind = in_lanes([(going[0].step - entry.step) * race.seconds_a_step(entry) for entry in both], lanes)
+    reach = max(int((left - behind) / a_step), 1) if a_step else 1
     steps = max(min(round(COOLDOWN_SHARE * length), reach // 2), 1)
     at = min(going[0].step + max(reach - steps, 0), length - steps)
     return {"finish": [going[0].trial.name], "cooldown": {"at": at, "steps": steps}}

@@ -98,15 +98,17 @@ def cost(race: Race, plain_s: float, splits: int = 1) -> dict[str, Any]:
         evaluation += sum(m.eval_s for m in entry.measured)
         training += sum(m.train_s for m in entry.measured)
     wall = race.clock.spent_s
+    slowed_s = plain_s * race.plan.estimate.get("slowdown", 1.0)  # a plain training beside others, as these evaluations were
     return {
         "wall_s": round(wall, 3),
         "steps": int(passes),
         "plain_training_s": round(plain_s, 3),
-        "price_work": round(passes / race.plan.length + (evaluation / plain_s if plain_s else 0.0), 3),
+        "price_work": round(passes / race.plan.length + (evaluation / slowed_s if slowed_s else 0.0), 3),
         "price_wall": round(wall / plain_s, 3) if plain_s else None,
         "training_s": round(training, 3),
         "evaluation_s": round(evaluation, 3),
-        "race_s": round(race.seconds, 3),  # of wall_s, from the first step of the race to the last; training and evaluation lie in it
+        "race_s": round(race.seconds, 3),  # of wall_s, from the first step of the race to the last
+        "lane_s": round(race.seconds * race.engine.lanes, 3),  # training and evaluation lie in it
     }
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +89,7 @@ class Plan:
     threads: int
     engine: str = "sequential"
     lanes: int = 1
+    figures: Mapping[str, float] = field(default_factory=dict)  # steps a second of each engine that was measured, all lanes together
     shadow_decay: float | None = None  # rungs judge averaged weights: the data are passed less than three times
     estimate: Mapping[str, float] = field(default_factory=dict)  # work, seconds, memory_bytes, judging_s (of it, resampling)
     notes: tuple[str, ...] = ()
@@ -102,6 +102,7 @@ class Plan:
         return {
             "schema": 1, "price": self.shape.price, "shape": asdict(self.shape), **data,
             "rungs": list(self.rungs), "notes": list(self.notes), "estimate": dict(self.estimate), "made_for": dict(self.made_for),
+            "figures": dict(self.figures),
             "constraints": self.constraints.to_dict(), "baseline": self.baseline.to_dict(),
             "candidates": [{**vars(candidate), "recipe": candidate.recipe.to_dict()} for candidate in self.candidates],
         }  # fmt: skip
@@ -139,6 +140,7 @@ class Plan:
         work, wall = self.estimate.get("work", 0.0), self.estimate.get("seconds", 0.0)
         trainings = f"about {work:.1f} plain trainings of {self.length} steps, about {spoken(wall)}"
         said = [f"plan {shape.price:g}: {_counted(len(self.candidates), 'candidate')}, {trainings}"]
+        said.append(f"engine {self.engine}: {self._engine()}")
         if shape.baseline_finishes:
             said.append(f"all run to step {self.rungs[0]} ({tenth:.0%}); the best {shape.finish} and the baseline run to the end")
         else:
@@ -154,6 +156,15 @@ class Plan:
         said += self.notes
         return said
 
+    def _engine(self) -> str:
+        """The engine in words, with what was measured of it."""
+        if self.lanes == 1:
+            how = f"one trial after another on {_counted(self.threads, 'thread')}"
+        else:
+            how = f"{self.lanes} trials at a time, each on {_counted(self.threads, 'thread')}"
+        measured = ", ".join(f"{name} {pace:,.0f}" for name, pace in self.figures.items())
+        return f"{how} (steps a second: {measured})" if measured else how
+
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
@@ -166,19 +177,41 @@ def rungs_for(length: int, steps_per_epoch: int, shape: Shape) -> tuple[int, ...
     return (first, max(round(0.3 * length), first + 1)) if shape.middle_keep else (first,)
 
 
-def expected_work(shape: Shape, length: int, rungs: tuple[int, ...], entered: int) -> float:
-    """Plain trainings that a plan takes, looks not counted: the baseline and its second seed at rung one are in it."""
+def expected_stages(shape: Shape, length: int, rungs: tuple[int, ...], entered: int) -> list[list[float]]:
+    """What a plan takes, looks not counted: a list a stage, in it the plain trainings of each of its trials."""
     first = rungs[0] / length
-    work = entered * first + first  # the second seed of the baseline, to rung one
     middle = rungs[1] / length if shape.middle_keep else first
-    kept = min(shape.middle_keep, entered) + (1 if shape.child else 0) if shape.middle_keep else 0
-    work += kept * (middle - first)
-    work += min(shape.finish, entered) * (1 - middle)
-    work += 1.0 if shape.baseline_finishes else first
-    work += (shape.seeds - 1) * (min(2, shape.finish) + 1 - (first if shape.seeds > 1 else 0))
-    work += 2 * shape.splits
-    work += shape.rounds * (shape.draws * first + (1 - first))
-    return work
+    stages = [[first] * (entered + 2)]  # the baseline and its second seed are in it
+    if shape.middle_keep:
+        stages.append([middle - first] * (min(shape.middle_keep, entered) + (1 if shape.child else 0)))
+    stages.append([1 - middle] * min(shape.finish, entered) + ([1 - first] if shape.baseline_finishes else []))
+    for _ in range(shape.rounds):
+        stages += [[first] * shape.draws, [1 - first]]
+    if shape.seeds > 1:
+        twins = (shape.seeds - 1) * (min(2, shape.finish) + 1)
+        stages.append([1 - first] + [1.0] * (twins - 1))  # the baseline's second seed was at rung one already
+    return stages + [[1.0, 1.0]] * shape.splits
+
+
+def expected_work(shape: Shape, length: int, rungs: tuple[int, ...], entered: int) -> float:
+    """Plain trainings that a plan takes, looks not counted."""
+    return sum(sum(stage) for stage in expected_stages(shape, length, rungs, entered))
+
+
+def in_lanes(trainings: Sequence[float], lanes: int) -> float:
+    """The time of a stage in the unit of its trainings: lanes are shared, so they all end together unless one alone takes longer."""
+    return max(sum(trainings) / lanes, max(trainings, default=0.0))
+
+
+def expected_wall(shape: Shape, length: int, rungs: tuple[int, ...], entered: int, lanes: int) -> float:
+    """Plain trainings of time that a plan takes in so many lanes, looks not counted. Further splits run one after another."""
+    stages = expected_stages(replace(shape, splits=0), length, rungs, entered)
+    return sum(in_lanes(stage, lanes) for stage in stages) + 2 * shape.splits
+
+
+def widest(shape: Shape, entered: int) -> int:
+    """The most trials that train at the same time."""
+    return max(len(stage) for stage in expected_stages(shape, 100, (10, 30), entered))
 
 
 def look_rows_for(length: int, batch_size: int, valid_rows: int, looks: int = LOOKS, second_share: float = 1.0) -> int:
@@ -194,11 +227,6 @@ def look_rows_for(length: int, batch_size: int, valid_rows: int, looks: int = LO
 def resamples_for(audit_rows: int) -> int:
     """Between 200 and 1,000 resamples, fewer where each is dear."""
     return int(min(max(2e7 / max(audit_rows, 1), 200), 1000))
-
-
-def cores() -> int:
-    """The cores this process may run on; a container or `taskset` may leave it fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads_for(profile: Profile, available: int) -> int:

@@ -13,6 +13,7 @@ from fallline._budget import Clock, spoken
 from fallline._constraints import Constraints
 from fallline._errors import UsageError
 from fallline._judge import Judge
+from fallline._machine import cores
 from fallline._plan import (
     DEFAULT_PRICE,
     FEW_EXAMPLES,
@@ -21,7 +22,7 @@ from fallline._plan import (
     SHORTEST,
     Plan,
     Shape,
-    cores,
+    expected_wall,
     expected_work,
     look_rows_for,
     resamples_for,
@@ -29,11 +30,13 @@ from fallline._plan import (
     shape_for,
     shape_for_few,
     threads_for,
+    widest,
 )
 from fallline._prior import MANY_PASSES, baseline, candidates
 from fallline._recipe import Frame, Recipe
 from fallline._setting import Setting, threads
 from fallline._step import start
+from fallline.engines._calibration import Calibration, Demand, calibrate
 from fallline.metrics import OwnMetric
 
 ENDING_S = 1.0  # judging, resampling and writing at the end, beside the evaluations: 0.3 to 0.8 s on the tables of benchmarks/tables.md
@@ -46,8 +49,6 @@ RESAMPLES = (50, 100, 200, 500)  # what dear metrics are cut to; few steps, so t
 DEAR_METRIC_S = 1e-3  # a call: without a budget only dearer ones are resampled less, so that equal seeds keep equal verdicts
 
 SPLITS_FROM = 8.0  # the price from which few examples are split again: below it a race and one more split do not fit
-
-ENGINES = ("auto", "sequential")
 
 
 def make_plan(
@@ -64,28 +65,28 @@ def make_plan(
     Raises:
         UsageError: not even the shortest plan fits; the message names the budget that would.
     """
-    if engine not in ENGINES:
-        raise UsageError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     problem, profile = setting.problem, setting.profile
     length = length_of(setting)
     metric_s = metric_seconds(setting, seed)
     notes: list[str] = []
     shape = shape_for(DEFAULT_PRICE if price is None else price)
+    engines = _calibrated(setting, shape, length, seed, engine)
     if setting.few and setting.can_split_again and shape.price >= SPLITS_FROM:
         shape = shape_for_few(shape.price)
-    pace = profile.step_s * SLACK
+    notes += engines.notes
+    pace = (engines.step_s or profile.step_s) * SLACK
     if clock is not None and clock.budget_s is not None:
         wanted = shape_for(price) if price is not None else SHAPES[-1]
-        pace = SLACK * paced(setting, constraints, seed)
+        pace = SLACK * engines.slowdown * paced(setting, constraints, seed, engines.threads)
         clock.reserve_s = reserve(clock.budget_s, setting)
-        shape, length = _within(clock, shape if shape.splits else wanted, length, setting, pace, metric_s, notes)
+        shape, length = _within(clock, shape if shape.splits else wanted, length, setting, engines.lanes, pace, metric_s, notes)
         profile = replace(profile, passes=min(profile.passes, length / setting.steps_per_epoch))  # the regime is that of what is run
     if "lr" in constraints.settings or problem.loop is not None:
         shape = replace(shape, child=False)  # a third of a fixed lr is another lr
     rungs = rungs_for(length, setting.steps_per_epoch, shape)
     own_epochs = problem.loop is not None
     look_rows = look_rows_for(length, profile.batch_size, profile.valid_rows, looks_of(setting, length), profile.second_share)
-    frame = Frame(length, seed, LOOKS, look_rows)
+    frame = Frame(length, seed, LOOKS, look_rows, engines.threads)
     base = baseline(problem, profile, frame, setting.steps_per_epoch)
     entered = candidates(problem, profile, setting.judge, constraints, frame, count=shape.recipes, second_losses=shape.second_losses)
     if constraints.describe():
@@ -95,7 +96,7 @@ def make_plan(
     if setting.few and not shape.splits:
         notes.append(f"fewer than {FEW_EXAMPLES} examples: one split cannot decide, the verdict will say so")
     work = expected_work(shape, length, rungs, len(entered))
-    seconds = _seconds(work, length, setting, pace, metric_s)
+    seconds = _seconds(expected_wall(shape, length, rungs, len(entered), engines.lanes), length, setting, pace, metric_s)
     bounded = clock is not None and clock.budget_s is not None
     resamples, judging_s = resampling(setting, shape, seconds, metric_s, bounded=bounded)
     if clock is not None and clock.budget_s is not None:
@@ -106,14 +107,30 @@ def make_plan(
     return Plan(
         shape=shape, length=length, rungs=rungs, baseline=base, candidates=tuple(entered), seed=seed,
         look_rows=look_rows, resamples=resamples,
-        threads=threads_for(profile, cores()),
+        threads=engines.threads, engine=engines.engine, lanes=engines.lanes, figures=engines.figures,
         shadow_decay=max(1 - 100 / length, 0.9) if profile.passes < MANY_PASSES and not own_epochs else None, notes=tuple(notes),
         constraints=constraints, made_for={"task": profile.task, "metric": setting.judge.metric.name},
         estimate={
             "work": round(work, 2), "seconds": round(seconds + _ending(setting, judging_s), 1),
             "memory_bytes": profile.memory * (len(entered) + 1), "judging_s": round(judging_s, 2),
+            "slowdown": round(engines.slowdown, 3),
         },
     )  # fmt: skip
+
+
+def _calibrated(setting: Setting, shape: Shape, length: int, seed: int, asked: str) -> Calibration:
+    """The engine of the race, from a few steps of the baseline."""
+    profile = setting.profile
+    recipe = baseline(setting.problem, profile, Frame(length, seed, LOOKS, 0))
+    entered = shape.recipes + shape.second_losses
+    work = expected_work(shape, length, rungs_for(length, setting.steps_per_epoch, shape), entered)
+    demand = Demand(
+        trials=widest(shape, entered),
+        memory=profile.memory,
+        seconds=work * length * profile.step_s,
+        threads=threads_for(profile, cores()),
+    )
+    return calibrate(setting.bench_of(0, seed), recipe, demand, asked)
 
 
 def length_of(setting: Setting) -> int:
@@ -181,8 +198,11 @@ def resampling(setting: Setting, shape: Shape, seconds: float, metric_s: float, 
     return count, count * once
 
 
-def paced(setting: Setting, constraints: Constraints, seed: int) -> float:
-    """Mean measured seconds a step over the baseline and the default plan's candidates; optimizers differ by a factor of three."""
+def paced(setting: Setting, constraints: Constraints, seed: int, count: int) -> float:
+    """Mean measured seconds a step at `count` threads over the baseline and the default plan's candidates.
+
+    Optimizers differ by a factor of three.
+    """
     problem, profile = setting.problem, setting.profile
     if problem.loop is not None:
         return profile.step_s
@@ -190,7 +210,7 @@ def paced(setting: Setting, constraints: Constraints, seed: int) -> float:
     entered = candidates(problem, profile, setting.judge, constraints, frame, count=shape.recipes, second_losses=0)
     times = []
     bench = setting.bench_of(0, seed)
-    with threads(threads_for(profile, cores())):
+    with threads(count):
         for recipe in [baseline(problem, profile, frame), *(candidate.recipe for candidate in entered)]:
             try:
                 training = start(bench, recipe)
@@ -205,38 +225,39 @@ def paced(setting: Setting, constraints: Constraints, seed: int) -> float:
 
 
 def _within(
-    clock: Clock, wanted: Shape, length: int, setting: Setting, pace: float, metric_s: float, notes: list[str]
+    clock: Clock, wanted: Shape, length: int, setting: Setting, lanes: int, pace: float, metric_s: float, notes: list[str]
 ) -> tuple[Shape, int]:
     """The largest plan, and the length, that fit what is left of a budget."""
     given, budget_s = length, clock.budget_s or 0.0
     while True:
         for shape in [wanted, *reversed([s for s in SHAPES if s.price < wanted.price])]:
             enough = 2 if wanted.price >= 2 else 1  # below two plain trainings nothing is compared to the end: shorten instead
-            if shape.price >= enough and _need(shape, length, setting, pace, metric_s) <= clock.left_s:
+            if shape.price >= enough and _need(shape, length, setting, lanes, pace, metric_s) <= clock.left_s:
                 if length != given:
                     shortened = f"the length is shortened from {given} to {length} steps"
                     notes.append(f"{shortened}, so that the budget of {spoken(budget_s)} buys plan {shape.price:g}")
                 return shape, length
         if length // 2 < SHORTEST:
             least = SHAPES[0] if wanted.price < 2 else SHAPES[1]
-            need = clock.spent_s + clock.reserve_s + _need(least, min(length, 2 * SHORTEST), setting, pace, metric_s)
+            need = clock.spent_s + clock.reserve_s + _need(least, min(length, 2 * SHORTEST), setting, lanes, pace, metric_s)
             raise UsageError(f"a budget of {spoken(budget_s)} is too short even for the smallest plan; {_roundly(need)} would do")
         length //= 2
 
 
-def _need(shape: Shape, length: int, setting: Setting, pace: float, metric_s: float) -> float:
+def _need(shape: Shape, length: int, setting: Setting, lanes: int, pace: float, metric_s: float) -> float:
     """Seconds of a plan with its resampling, the rest of the ending not counted: that is in the reserve."""
-    work = expected_work(shape, length, rungs_for(length, setting.steps_per_epoch, shape), shape.recipes + shape.second_losses)
-    seconds = _seconds(work, length, setting, pace, metric_s)
+    rungs = rungs_for(length, setting.steps_per_epoch, shape)
+    wall = expected_wall(shape, length, rungs, shape.recipes + shape.second_losses, lanes)
+    seconds = _seconds(wall, length, setting, pace, metric_s)
     return seconds + resampling(setting, shape, seconds, metric_s, bounded=True)[1]
 
 
-def _seconds(work: float, length: int, setting: Setting, pace: float, metric_s: float) -> float:
-    """Wall time of so many plain trainings with their looks."""
+def _seconds(trainings: float, length: int, setting: Setting, pace: float, metric_s: float) -> float:
+    """Wall time of so many plain trainings, one after another, with their looks."""
     profile = setting.profile
     looks = looks_of(setting, length)
     share = look_rows_for(length, profile.batch_size, profile.valid_rows, looks, profile.second_share) / profile.valid_rows
-    return work * (length * pace + looks * share * (profile.eval_s + metric_s))
+    return trainings * (length * pace + looks * share * (profile.eval_s + metric_s))
 
 
 def reserve(budget_s: float, setting: Setting, judging_s: float = 0.0) -> float:

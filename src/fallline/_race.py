@@ -80,25 +80,25 @@ class Race:
             going = self._middle(going, first)
             going = self._cut_down(going, shape.finish)
         going = affordable(self, going)
-        if shape.baseline_finishes:
-            self.advance([baseline], baseline.goal(plan.length), "the baseline, to the end")
         self._finish(going, field_)
         if not self.finished():  # what is handed back is always trained to its end
-            self.advance([baseline], baseline.goal(plan.length), "no candidate could be finished: the baseline, to the end")
+            self.advance([baseline], plan.length, "no candidate could be finished: the baseline, to the end")
         for number in range(shape.rounds):
             self._round(number)
         if shape.seeds > 1:
             self._more_seeds(baseline)
 
     def _finish(self, going: list[Entered], field_: Sequence[Entered]) -> None:
-        """Finalists to the end; for one that fails on the way the best that had been left behind goes on."""
-        waiting = list(going)
-        while waiting:
-            entry = waiting.pop(0)
-            self.advance([entry], entry.goal(self.plan.length), "a finalist, to the end")
-            if entry.status == "failed":
-                left = [other for other in field_ if other.status == "paused" and other not in waiting and other.value is not None]
-                waiting += sorted(left, key=lambda other: (-other.step, self.sign * (other.value or 0.0), other.trial.name))[:1]
+        """The baseline and the finalists to the end; for one that fails on the way the best that had been left behind goes on."""
+        first = [self.baseline] if self.plan.shape.baseline_finishes else []
+        self.advance([*first, *going], self.plan.length, "to the end")
+        failed = [entry for entry in going if entry.status == "failed"]
+        while failed:
+            left = [other for other in field_ if other.status == "paused" and other.value is not None]
+            left.sort(key=lambda other: (-other.step, self.sign * (other.value or 0.0), other.trial.name))
+            instead = left[: len(failed)]
+            self.advance(instead, self.plan.length, "in place of one that failed, to the end")
+            failed = [entry for entry in instead if entry.status == "failed"]
 
     def _middle(self, going: list[Entered], first: int) -> list[Entered]:
         """Rung two, where the leader also goes on with a third of its lr."""
@@ -123,11 +123,12 @@ class Race:
     def _more_seeds(self, baseline: Entered) -> None:
         """More seeds of the two best finalists and of the baseline, all the way: seed variance is measured then, not assumed."""
         best = [entry for entry in self.finished() if entry is not baseline][:2]
+        twins = []
         for extra in range(1, self.plan.shape.seeds):
             for entry in [baseline, *best]:
                 again = entry.trial.reseeded(self.plan.seed + extra)
-                twin = self.entered.get(again.name) or self._enter_trial(again, entry.candidate)
-                self.advance([twin], self.plan.length, f"seed {self.plan.seed + extra}")
+                twins.append(self.entered.get(again.name) or self._enter_trial(again, entry.candidate))
+        self.advance(twins, self.plan.length, "more seeds, to the end")
 
     # -- who is in it ---------------------------------------------------------------------------------------------------------------
 
@@ -192,12 +193,13 @@ class Race:
     # -- advancing ----------------------------------------------------------------------------------------------------------------
 
     def advance(self, field_: Sequence[Entered], goal: int, stage: str) -> None:
-        """Bring trials to a goal: those the journal knows from the journal, the others by the engine."""
+        """Bring trials to a goal, or to their own end before it: those the journal knows from the journal, the others by the engine."""
+        goals = {entry.trial.name: entry.goal(goal) for entry in field_}
         waiting = []
         for entry in field_:
-            event = self._done.get((entry.trial.name, goal))
+            event = self._done.get((entry.trial.name, goals[entry.trial.name]))
             if event is not None:
-                self._take(entry, goal, Measurement(**event["measurement"]), event.get("final"))
+                self._take(entry, Measurement(**event["measurement"]), event.get("final"))
             elif entry.status not in ("failed", "finished"):
                 waiting.append(entry)
         if not waiting:
@@ -206,15 +208,14 @@ class Race:
         for entry in waiting:
             self.ready(entry)
         by_name = {entry.trial.name: entry for entry in waiting}
-        for measurement in self.engine.advance([Goal(entry.trial, goal) for entry in waiting], self.clock.pulse):
+        for measurement in self.engine.advance([Goal(entry.trial, goals[entry.trial.name]) for entry in waiting], self.clock.pulse):
             entry = by_name[measurement.trial]
             measurement, final = self._judged(entry, measurement)
             if not measurement.fault:
                 self.folder.save_state(measurement.trial, measurement.step, self.engine.state(measurement.trial))
-            self.folder.journal.write(
-                "rung", trial=measurement.trial, goal=goal, measurement=vars(measurement), final=final, spent_s=self.clock.spent_s
-            )
-            self._take(entry, goal, measurement, final)
+            facts = {"trial": measurement.trial, "goal": goals[measurement.trial], "measurement": vars(measurement), "final": final}
+            self.folder.journal.write("rung", **facts, spent_s=self.clock.spent_s)
+            self._take(entry, measurement, final)
             keep = (measurement.step, *[m.step for m in entry.measured if m.step >= self.plan.rungs[0]][:1])
             self.folder.drop_states(measurement.trial, keep=keep)
             if entry.status != "paused":
@@ -222,7 +223,7 @@ class Race:
             reached = f"{self.bench.judge.metric.name} {shown(entry.value)} after {measurement.step} steps"
             self.say(f"  {measurement.trial}: {reached}{_fault(measurement)}")
 
-    def _take(self, entry: Entered, goal: int, measurement: Measurement, final: float | None) -> None:
+    def _take(self, entry: Entered, measurement: Measurement, final: float | None) -> None:
         entry.measured.append(measurement)
         if measurement.fault:
             entry.status, entry.reason = "failed", measurement.fault
@@ -245,8 +246,8 @@ class Race:
 
     def _judged(self, entry: Entered, measurement: Measurement) -> tuple[Measurement, float | None]:
         """The measurement, and at the end of a training the metric on all of valid; a fault there is a fault of the trial."""
-        if measurement.fault or not measurement.ended:
-            return measurement, None
+        if measurement.fault or not measurement.ended or measurement.final is not None:
+            return measurement, measurement.final
         began, fault, value = time.perf_counter(), "", math.nan
         try:
             value = self._judge_all(entry, "valid")

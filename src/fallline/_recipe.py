@@ -74,12 +74,13 @@ class Average:
 
 @dataclass(frozen=True)
 class Frame:
-    """What all recipes of a race share: length in updates, seed, looks at valid and how many examples each reads (0: all)."""
+    """What all recipes of a race share: length in updates, seed, looks at valid, how many examples each reads (0: all), threads."""
 
     steps: int
     seed: int
     evaluations: int
     look_rows: int
+    threads: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +101,15 @@ class Recipe:
     cooldown: Cooldown | None = None
     look_rows: int = 0  # examples of valid that a look reads, drawn by the seed; 0: all of them
     patience: int | None = None  # looks without improvement after which training ends
+    threads: int = 0  # intra-op threads it was trained with: with another number sums come out a little different; 0: not said
 
     def __post_init__(self) -> None:
         if self.keep not in KEEPS:
             raise UsageError(f"keep must be 'last' or 'best', got {self.keep!r}")
         if self.decay_on not in DECAY_ON:
             raise UsageError(f"decay_on must be 'matrices' or 'all', got {self.decay_on!r}")
+        if self.threads < 0:
+            raise UsageError(f"threads must be zero or more, got {self.threads}")
         if self.steps < 0 or self.evaluations < 1:
             raise UsageError(f"steps must be zero or more and evaluations at least 1, got {self.steps} and {self.evaluations}")
 
@@ -162,6 +166,8 @@ class Recipe:
         """Plain containers in the shape of recipe.toml."""
         out: dict[str, Any] = {"schema": 1, "seed": self.seed, "steps": self.steps, "keep": self.keep, "evaluations": self.evaluations}
         out["look_rows"] = self.look_rows
+        if self.threads:
+            out["threads"] = self.threads
         out["decay_on"] = self.decay_on
         if self.patience is not None:
             out["patience"] = self.patience
@@ -182,9 +188,8 @@ class Recipe:
                 raise unknown("key in the recipe", key, known)
         if data.get("schema", 1) != 1:
             raise UsageError(f"the recipe has schema {data['schema']}, this version reads schema 1; install a newer fallline")
-        given: dict[str, Any] = {
-            key: data[key] for key in ("seed", "steps", "keep", "evaluations", "look_rows", "decay_on", "patience") if key in data
-        }
+        plain = ("seed", "steps", "keep", "evaluations", "look_rows", "decay_on", "patience", "threads")
+        given: dict[str, Any] = {key: data[key] for key in plain if key in data}
         for kind, find in KINDS.items():
             if kind in data:
                 given[kind] = _part(kind, data[kind], find)
@@ -193,7 +198,7 @@ class Recipe:
         for extra, record in (("average", Average), ("lr_change", LrChange), ("cooldown", Cooldown)):
             if extra in data:
                 given[extra] = _record(extra, data[extra], record)
-        for key in ("seed", "steps", "evaluations", "look_rows", "patience"):
+        for key in ("seed", "steps", "evaluations", "look_rows", "patience", "threads"):
             if key in given and (isinstance(given[key], bool) or not isinstance(given[key], int)):
                 raise UsageError(f"{key} in the recipe must be a whole number, got {given[key]!r}")
         return cls(**given)

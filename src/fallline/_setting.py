@@ -13,8 +13,9 @@ from fallline._bench import Workbench
 from fallline._data import Data, default_epochs, open_data
 from fallline._errors import UsageError
 from fallline._judge import Judge, judge_of
+from fallline._machine import cores
 from fallline._measure import measure
-from fallline._plan import FEW_EXAMPLES, Plan, cores, threads_for
+from fallline._plan import FEW_EXAMPLES, Plan, threads_for
 from fallline._problem import Problem
 from fallline._profile import Profile
 from fallline._rehearse import rehearse

@@ -9,7 +9,8 @@ from fallline._bench import Diverged
 from fallline._errors import RefusedError
 from fallline._judge import handed_back, link_of
 from fallline._loop import LoopTraining
-from fallline._plan import cores, threads_for
+from fallline._machine import cores
+from fallline._plan import threads_for
 from fallline._planning import length_of
 from fallline._problem import Problem
 from fallline._recipe import Recipe
@@ -43,7 +44,7 @@ def train(problem: Problem, recipe: Recipe, *, device: str | None = None) -> Tra
     if not recipe.steps:
         recipe = replace(recipe, steps=length_of(setting))
     bench = setting.bench_of(recipe.look_rows, recipe.seed)
-    with threads(threads_for(setting.profile, cores())):
+    with threads(recipe.threads or threads_for(setting.profile, cores())):
         training: Training | LoopTraining
         training = start(bench, recipe) if problem.loop is None else LoopTraining.start(bench, recipe)
         try:

@@ -1,7 +1,8 @@
 """Engines: what executes trials. One engine a file; `sequential` is the reference that every other must equal lane by lane.
 
-An engine receives trials (a recipe and a seed with a name), advances them to goals and yields one `Measurement` a goal. It never names
-an optimizer. A trial that diverges, runs out of memory, raises or hangs is a measurement with a fault, never an exception.
+An engine receives trials (a recipe and a seed with a name), advances them to goals and yields one `Measurement` a goal, in the order in
+which they are reached. It never names an optimizer. A trial that diverges, runs out of memory, raises, hangs or loses its process is a
+measurement with a fault, never an exception. Add a file with `ENTRY = EngineEntry(...)`; `fallline.testing.engines` proves it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fallline._discover import discover
+from fallline._errors import unknown
 from fallline._recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from fallline._bench import Workbench
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,24 @@ class Measurement:
     train_s: float = 0.0  # seconds in training steps since the last measurement
     eval_s: float = 0.0  # seconds in evaluation since the last measurement
     steps: int = 0  # updates made since the last measurement
-    fault: str = ""  # why the trial cannot go on: "diverged: ...", "out of memory: ...", "raised: ..."
+    fault: str = ""  # why the trial cannot go on: "diverged: ...", "out of memory: ...", "raised ...", "hung: ...", "killed: ..."
     looks: tuple[tuple[int, float], ...] = ()  # (step, metric) of every look so far
     ended: bool = False  # the recipe's training is over: its length, or its patience
+    halted: bool = False  # its lane was taken away short of the goal; engines keep such measurements to themselves
+    final: float | None = None  # the metric on all of valid at the end, where the engine knows it without the model
+
+    def after(self, earlier: Measurement) -> Measurement:
+        """This measurement with what an earlier part of the way to the same goal cost."""
+        return replace(
+            self,
+            train_s=self.train_s + earlier.train_s,
+            eval_s=self.eval_s + earlier.eval_s,
+            steps=self.steps + earlier.steps,
+        )
 
 
 class Engine(Protocol):
-    """Runs trials. `pulse` is called every few training steps and may raise to stop the race; the trial then stays where it is."""
+    """Runs trials. `pulse` is called again and again while trials train and may raise to stop the race; they then stay where they are."""
 
     name: str
     lanes: int
@@ -80,3 +96,36 @@ class Engine(Protocol):
         ...
 
     def holds(self, trial: str) -> bool: ...
+
+    def close(self) -> None:
+        """End whatever the engine started; it is not used again."""
+        ...
+
+
+def _everything(bench: Workbench) -> str:
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineEntry:
+    """One way to execute trials: what users call it, where it cannot serve, and how it is opened."""
+
+    name: str
+    title: str
+    open: Callable[[Workbench, int], Engine]  # (what all trials share, lanes)
+    refuses: Callable[[Workbench], str] = _everything  # why it cannot run this problem on this machine; "" when it can
+    exact: bool = True  # equals the reference bit for bit at the same number of threads
+    parallel: bool = False  # more lanes than one
+    processes: bool = False  # each lane is a process: it multiplies memory, and may be killed
+
+
+def all_engines() -> dict[str, EngineEntry]:
+    return discover("fallline.engines", EngineEntry)
+
+
+def engine_entry(name: str) -> EngineEntry:
+    """The engine of that name; an unknown one is refused with the nearest."""
+    found = all_engines()
+    if name not in found:
+        raise unknown("engine", name, ["auto", *found])
+    return found[name]

@@ -1,0 +1,106 @@
+"""A lane: the trials that one process holds, advanced one at a time. Every engine that trains in the reference's way uses this code."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from fallline._bench import Diverged, Workbench
+from fallline._errors import FalllineError
+from fallline._loop import LoopTraining
+from fallline._step import Training, start
+from fallline.engines import Goal, Measurement, Trial
+
+
+class Halted(Exception):
+    """A pulse raises it to take the lane away from a trial; the trial stays where it is and can go on elsewhere."""
+
+
+class Lane:
+    """Trials in this process, one at a time. What the user's code raises becomes a measurement with a fault."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.bench = bench
+        self._held: dict[str, Training | LoopTraining] = {}
+
+    def run(self, goal: Goal, pulse: Callable[[], None]) -> Measurement:
+        """Bring a trial to its goal, or to where it fails or is halted. Whatever else `pulse` raises passes through."""
+        trial, fault, value, halted = goal.trial, "", None, False
+        began = time.perf_counter()
+        training: Training | LoopTraining | None = None
+        before = 0.0
+        first = 0
+        try:
+            training = self._training(trial)
+            first, before = training.step, training.eval_s
+            training.advance(goal.until, pulse)
+            value = training.standing()
+            if not math.isfinite(value):
+                fault, value = f"diverged: the metric became {value} by step {training.step}", None
+        except FalllineError:
+            raise
+        except Halted:
+            halted = True
+        except Diverged as error:
+            fault = f"diverged: {error}"
+        except torch.OutOfMemoryError as error:
+            fault = f"out of memory: {str(error).splitlines()[0]}"
+        except MemoryError:
+            fault = "out of memory"
+        except Exception as error:  # whatever the user's model, loss or loop raises is a result, not the end of the race
+            fault = _told(error)
+        seconds = time.perf_counter() - began
+        if training is None:
+            return Measurement(trial=trial.name, step=0, fault=fault, halted=halted, train_s=seconds)
+        evaluated = training.eval_s - before
+        return Measurement(
+            trial=trial.name, step=training.step, value=value, loss=training.last_loss, train_s=seconds - evaluated,
+            eval_s=evaluated, steps=training.step - first, fault=fault, ended=training.ended, halted=halted,
+            looks=tuple((look.step, look.value) for look in training.looks),
+        )  # fmt: skip
+
+    def _training(self, trial: Trial) -> Training | LoopTraining:
+        if trial.name not in self._held:
+            self._held[trial.name] = fresh(self.bench, trial)
+        return self._held[trial.name]
+
+    def state(self, trial: str) -> dict[str, Any]:
+        return self._held[trial].state()
+
+    def adopt(self, trial: Trial, state: dict[str, Any]) -> None:
+        training = fresh(self.bench, trial)
+        training.restore(state)
+        self._held[trial.name] = training
+
+    def final(self, trial: str) -> nn.Module:
+        return self._held[trial].final()
+
+    def drop(self, trial: str) -> None:
+        self._held.pop(trial, None)
+
+    def holds(self, trial: str) -> bool:
+        return trial in self._held
+
+    def step(self, trial: str) -> int:
+        """Updates that a trial has made; 0 before it is there."""
+        return self._held[trial].step if trial in self._held else 0
+
+
+def fresh(bench: Workbench, trial: Trial) -> Training | LoopTraining:
+    """A trial before its first step: initial weights follow from its seed."""
+    if bench.problem.loop is not None:
+        return LoopTraining.start(bench, trial.recipe)
+    return start(bench, trial.recipe, trial.shadow_decay)
+
+
+def _told(error: Exception) -> str:
+    """A fault's reason: torch says on a CPU that memory is short in a plain RuntimeError."""
+    first = (str(error).splitlines() or [""])[0]
+    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+        return f"out of memory: {first}"
+    return f"raised {type(error).__name__}: {error}"
