@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -72,6 +72,36 @@ def build_optimizer(recipe: Recipe, model: nn.Module, problem: Problem | None = 
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise UsageError(f"optimizer(model) must return a torch Optimizer, got {type(optimizer).__name__}")
     return optimizer
+
+
+@dataclass(frozen=True)
+class LaneParts:
+    """How a recipe's optimizer and clip act on many lanes at once; `settings` and `clip_settings` are complete."""
+
+    rule: catalogue.LaneRule
+    of_matrices: catalogue.LaneRule | None
+    settings: Mapping[str, Any]
+    decay: str  # the setting that is decay, "" for none
+    decay_all: bool  # decay acts on biases, norms and embeddings too
+    clip: Callable[[Tensor, Mapping[str, Any]], Tensor] | None
+    clip_settings: Mapping[str, Any]
+
+
+def lane_parts(recipe: Recipe) -> LaneParts | str:
+    """The lane parts of a recipe, or why it has none."""
+    if recipe.optimizer.own or recipe.clip.own or recipe.schedule.own:
+        return "its optimizer, schedule or clip is your own"
+    optimizer, clip = catalogue.optimizer(recipe.optimizer.name), catalogue.clip(recipe.clip.name)
+    if optimizer.lanes is None:
+        return f"{optimizer.name} has no step for many lanes at once"
+    settings, clip_settings = (
+        {**entry.defaults(), **part.settings} for entry, part in ((optimizer, recipe.optimizer), (clip, recipe.clip))
+    )
+    if clip.lanes is None and clip.build(clip_settings) is not None:
+        return f"clipping by {clip.name} is not done for many lanes at once"
+    return LaneParts(
+        optimizer.lanes, optimizer.lanes_of_matrices, settings, optimizer.decay, recipe.decay_on == "all", clip.lanes, clip_settings
+    )
 
 
 def build_scheduler(

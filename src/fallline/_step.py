@@ -76,15 +76,17 @@ class Training:
 
     def advance(self, until: int, pulse: Callable[[], None] | None = None) -> None:
         """Train to step `until`, looking at valid where the recipe says so; `pulse` is called every few steps and may raise."""
-        for due in self.recipe.looks():
-            if self.looks and due <= self.looks[-1].step:
-                continue
-            if due > until or (self.ended and self.step != due):
-                break
+        while (due := self.next_look(until)) is not None:
             self.run(due, pulse)
             self.look()
         if not self.ended:
             self.run(until, pulse)
+
+    def next_look(self, until: int) -> int | None:
+        """The next step up to `until` at which valid is looked at; None where there is none."""
+        last = self.looks[-1].step if self.looks else -1
+        due = next((step for step in self.recipe.looks() if step > last), None)
+        return None if due is None or due > until or (self.ended and self.step != due) else due
 
     def run(self, until: int, pulse: Callable[[], None] | None = None) -> None:
         """Train to step `until` without looking.
@@ -124,7 +126,7 @@ class Training:
         precision = autocast(problem.precision, device)
         widens = problem.precision in ("bf16", "16") and not own_loss  # a target in half precision would lose its digits
         scheduler = self.own_scheduler if problem.scheduler_step == "batch" else None
-        reaction = self._reaction()
+        reaction = self.reaction()
         loss = torch.zeros(())
         for step in range(self.step, end):
             if curve is not None or reaction != 1.0:
@@ -159,7 +161,7 @@ class Training:
         self.step = end
         return loss.detach()
 
-    def _reaction(self) -> float:
+    def reaction(self) -> float:
         """What a schedule that reads the metric makes of the looks so far; 1 for all others."""
         if self.react is None:
             return 1.0

@@ -28,6 +28,7 @@ Value: TypeAlias = "float | int | bool | str | list[float] | None"
 Settings: TypeAlias = "Mapping[str, Any]"  # name -> Value; Any, because reading a number out of the union would need a cast everywhere
 LossFunction: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 ClipFunction: TypeAlias = "Callable[[Sequence[torch.Tensor]], object]"
+LaneUpdate: TypeAlias = "Callable[[torch.Tensor, torch.Tensor, dict[str, torch.Tensor], int, Mapping[str, Any]], None]"
 
 FAMILIES = ("sgd", "adaptive", "sign", "matrix", "averaged", "parameter-free")
 
@@ -145,6 +146,22 @@ class Loss(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LaneRule:
+    """An optimizer's step for many lanes at once: the same formula, with a number for each lane in it.
+
+    `update(weights, gradients, state, step, h)` changes weights and state in place; `step` counts from 1. The first dimension of all
+    tensors is the lane. `h` holds a tensor (lanes, 1, ...) for each number, and the plain value of each setting in `alike`, in which the
+    lanes of one call agree. Decay may differ between columns too.
+    """
+
+    update: LaneUpdate
+    keeps: Callable[[Settings], tuple[str, ...]]  # state shaped like the weights, under the names that torch gives it
+    scalars: Mapping[str, float] = field(default_factory=dict)  # one number a parameter, with its first value
+    counts: bool = True  # torch keeps the number of steps beside each parameter
+    alike: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Optimizer(Entry):
     """An update rule; `build(groups, h)` returns one `torch.optim.Optimizer` whose `lr` is the peak."""
 
@@ -158,6 +175,8 @@ class Optimizer(Entry):
     matrices: bool = False  # treats matrices apart from the other parameters
     stock: str = ""  # "torch.optim.AdamW" when build returns exactly that class
     refuses: Callable[[Profile], str] = _anywhere
+    lanes: LaneRule | None = None  # None: lanes of it are not stepped together
+    lanes_of_matrices: LaneRule | None = None  # where it treats them apart: weights are (lanes, *shape)
 
     def applies(self, profile: Profile) -> str:
         """Why this optimizer is no candidate for the problem; an empty string when it is."""
@@ -183,6 +202,8 @@ class Clip(Entry):
 
     build: Callable[[Settings], ClipFunction | None]
     code: Callable[[Settings], str]  # a statement in `parameters`; "" for none
+    # (gradients of all parameters as one row a lane, a tensor (lanes, 1) for each number) -> the same clipped; None: not for many at once
+    lanes: Callable[[torch.Tensor, Mapping[str, Any]], torch.Tensor] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

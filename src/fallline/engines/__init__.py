@@ -59,6 +59,7 @@ class Measurement:
     looks: tuple[tuple[int, float], ...] = ()  # (step, metric) of every look so far
     ended: bool = False  # the recipe's training is over: its length, or its patience
     halted: bool = False  # its lane was taken away short of the goal; engines keep such measurements to themselves
+    note: str = ""  # what the engine did otherwise than its name says, and why
     final: float | None = None  # the metric on all of valid at the end, where the engine knows it without the model
 
     def after(self, earlier: Measurement) -> Measurement:

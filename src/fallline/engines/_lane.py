@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -36,12 +37,10 @@ class Lane:
         before = 0.0
         first = 0
         try:
-            training = self._training(trial)
+            training = self.training(trial)
             first, before = training.step, training.eval_s
             training.advance(goal.until, pulse)
-            value = training.standing()
-            if not math.isfinite(value):
-                fault, value = f"diverged: the metric became {value} by step {training.step}", None
+            value, fault = standing(training)
         except FalllineError:
             raise
         except Halted:
@@ -53,18 +52,15 @@ class Lane:
         except MemoryError:
             fault = "out of memory"
         except Exception as error:  # whatever the user's model, loss or loop raises is a result, not the end of the race
-            fault = _told(error)
+            fault = told(error)
         seconds = time.perf_counter() - began
         if training is None:
             return Measurement(trial=trial.name, step=0, fault=fault, halted=halted, train_s=seconds)
         evaluated = training.eval_s - before
-        return Measurement(
-            trial=trial.name, step=training.step, value=value, loss=training.last_loss, train_s=seconds - evaluated,
-            eval_s=evaluated, steps=training.step - first, fault=fault, ended=training.ended, halted=halted,
-            looks=tuple((look.step, look.value) for look in training.looks),
-        )  # fmt: skip
+        reached = measured(trial.name, training, value, fault)
+        return replace(reached, train_s=seconds - evaluated, eval_s=evaluated, steps=training.step - first, halted=halted)
 
-    def _training(self, trial: Trial) -> Training | LoopTraining:
+    def training(self, trial: Trial) -> Training | LoopTraining:
         if trial.name not in self._held:
             self._held[trial.name] = fresh(self.bench, trial)
         return self._held[trial.name]
@@ -91,6 +87,22 @@ class Lane:
         return self._held[trial].step if trial in self._held else 0
 
 
+def measured(trial: str, training: Training | LoopTraining, value: float | None, fault: str) -> Measurement:
+    """A trial as it stands; what the way there cost is not in it."""
+    looks = tuple((look.step, look.value) for look in training.looks)
+    return Measurement(
+        trial=trial, step=training.step, value=value, loss=training.last_loss, fault=fault, ended=training.ended, looks=looks
+    )
+
+
+def standing(training: Training | LoopTraining) -> tuple[float | None, str]:
+    """(value that a rung compares, fault): a value that is not finite is a fault."""
+    value = training.standing()
+    if math.isfinite(value):
+        return value, ""
+    return None, f"diverged: the metric became {value} by step {training.step}"
+
+
 def fresh(bench: Workbench, trial: Trial) -> Training | LoopTraining:
     """A trial before its first step: initial weights follow from its seed."""
     if bench.problem.loop is not None:
@@ -98,7 +110,7 @@ def fresh(bench: Workbench, trial: Trial) -> Training | LoopTraining:
     return start(bench, trial.recipe, trial.shadow_decay)
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """A fault's reason: torch says on a CPU that memory is short in a plain RuntimeError."""
     first = (str(error).splitlines() or [""])[0]
     if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):

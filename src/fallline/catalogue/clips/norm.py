@@ -23,8 +23,8 @@ torch.nn.utils.clip_grad_norm_.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fallline.catalogue import Clip, ClipFunction, Hyperparameter, Settings
 
@@ -44,6 +44,12 @@ def build(h: Settings) -> ClipFunction:
     return clip
 
 
+def lanes(gradients: torch.Tensor, h: Mapping[str, Any]) -> torch.Tensor:
+    lengths = gradients.norm(dim=1, keepdim=True)
+    shrunk: torch.Tensor = h["max_norm"] / (lengths + 1e-6)  # the same 1e-6 as in torch.nn.utils.clip_grad_norm_
+    return gradients * shrunk.clamp(max=1.0)
+
+
 ENTRY = Clip(
     name="norm",
     title="Clipping by global norm",
@@ -57,4 +63,5 @@ ENTRY = Clip(
     build=build,
     code=lambda h: f"torch.nn.utils.clip_grad_norm_(parameters, max_norm={float(h['max_norm'])!r})",
     aliases=("global_norm", "clip_grad_norm"),
+    lanes=lanes,
 )

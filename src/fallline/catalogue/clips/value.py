@@ -23,8 +23,8 @@ A. Graves, Generating Sequences with Recurrent Neural Networks (2013), section 2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fallline.catalogue import Clip, ClipFunction, Hyperparameter, Settings
 
@@ -42,6 +42,10 @@ def build(h: Settings) -> ClipFunction:
         return None
 
     return clip
+
+
+def lanes(gradients: torch.Tensor, h: Mapping[str, Any]) -> torch.Tensor:
+    return gradients.clamp(-h["clip_value"], h["clip_value"])
 
 
 ENTRY = Clip(
@@ -62,4 +66,5 @@ ENTRY = Clip(
     build=build,
     code=lambda h: f"torch.nn.utils.clip_grad_value_(parameters, clip_value={float(h['clip_value'])!r})",
     aliases=("clip_grad_value",),
+    lanes=lanes,
 )

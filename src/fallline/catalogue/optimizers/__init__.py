@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fallline.catalogue import Hyperparameter, Settings
@@ -44,6 +45,14 @@ def torch_groups(groups: list[dict[str, Any]], decay: float, *, kinds: bool = Fa
         plain = {key: value for key, value in group.items() if key not in ours}
         spelled.append({**plain, "weight_decay": decay if group.get("decay", True) else 0.0})
     return spelled
+
+
+def adam_step(weights: torch.Tensor, gradients: torch.Tensor, state: dict[str, torch.Tensor], step: int, h: Mapping[str, Any]) -> None:
+    """Adam's step for many lanes at once, decay not in it: what AdamW and Muon's other parameters share with it."""
+    mean = state["exp_avg"].lerp_(gradients, 1 - h["beta1"])
+    square = state["exp_avg_sq"].lerp_(gradients.square(), 1 - h["beta2"])
+    divisor = (square / (1 - h["beta2"] ** step)).sqrt_().add_(h["eps"])
+    weights.sub_((mean * (h["lr"] / (1 - h["beta1"] ** step))).div_(divisor))
 
 
 def keywords(settings: Settings, *skip: str) -> str:

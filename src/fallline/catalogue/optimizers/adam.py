@@ -23,10 +23,11 @@ D. P. Kingma and J. Ba, Adam: A Method for Stochastic Optimization, ICLR 2015. t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fallline.catalogue import Optimizer, Settings
-from fallline.catalogue.optimizers import beta1, beta2, eps, fastest, l2, lr, torch_groups
+from fallline.catalogue import LaneRule, Optimizer, Settings
+from fallline.catalogue.optimizers import adam_step, beta1, beta2, eps, fastest, l2, lr, torch_groups
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,10 @@ def build(groups: list[dict[str, Any]], h: Settings) -> torch.optim.Optimizer:
 
 def code(h: Settings, fast: str) -> str:
     return f"torch.optim.Adam(groups, lr={h['lr']!r}, betas=({h['beta1']!r}, {h['beta2']!r}), eps={h['eps']!r}{fast})"
+
+
+def update(weights: torch.Tensor, gradients: torch.Tensor, state: dict[str, torch.Tensor], step: int, h: Mapping[str, Any]) -> None:
+    adam_step(weights, gradients.addcmul(h["l2"], weights), state, step, h)
 
 
 ENTRY = Optimizer(
@@ -61,4 +66,5 @@ ENTRY = Optimizer(
     state_copies=2,
     decay="l2",
     stock="torch.optim.Adam",
+    lanes=LaneRule(update=update, keeps=lambda h: ("exp_avg", "exp_avg_sq")),
 )

@@ -23,10 +23,11 @@ I. Loshchilov and F. Hutter, Decoupled Weight Decay Regularization, ICLR 2019. t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fallline.catalogue import Optimizer, Settings
-from fallline.catalogue.optimizers import beta1, beta2, eps, fastest, lr, torch_groups, weight_decay
+from fallline.catalogue import LaneRule, Optimizer, Settings
+from fallline.catalogue.optimizers import adam_step, beta1, beta2, eps, fastest, lr, torch_groups, weight_decay
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,11 @@ def build(groups: list[dict[str, Any]], h: Settings) -> torch.optim.Optimizer:
 
 def code(h: Settings, fast: str) -> str:
     return f"torch.optim.AdamW(groups, lr={h['lr']!r}, betas=({h['beta1']!r}, {h['beta2']!r}), eps={h['eps']!r}{fast})"
+
+
+def update(weights: torch.Tensor, gradients: torch.Tensor, state: dict[str, torch.Tensor], step: int, h: Mapping[str, Any]) -> None:
+    weights.mul_(1 - h["lr"] * h["weight_decay"])
+    adam_step(weights, gradients, state, step, h)
 
 
 ENTRY = Optimizer(
@@ -60,4 +66,5 @@ ENTRY = Optimizer(
     code=code,
     state_copies=2,
     stock="torch.optim.AdamW",
+    lanes=LaneRule(update=update, keeps=lambda h: ("exp_avg", "exp_avg_sq")),
 )

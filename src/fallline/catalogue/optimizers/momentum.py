@@ -24,9 +24,10 @@ Importance of Initialization and Momentum in Deep Learning, ICML 2013. torch.opt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fallline.catalogue import Hyperparameter, Optimizer, Settings
+from fallline.catalogue import Hyperparameter, LaneRule, Optimizer, Settings
 from fallline.catalogue.optimizers import fastest, keywords, l2, lr, torch_groups
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def build(groups: list[dict[str, Any]], h: Settings) -> torch.optim.Optimizer:
     import torch
 
     return torch.optim.SGD(torch_groups(groups, h["l2"]), lr=h["lr"], momentum=h["momentum"], **fastest(torch.optim.SGD, groups))
+
+
+def update(weights: torch.Tensor, gradients: torch.Tensor, state: dict[str, torch.Tensor], step: int, h: Mapping[str, Any]) -> None:
+    velocity = state["momentum_buffer"].mul_(h["momentum"]).add_(gradients.addcmul(h["l2"], weights))
+    weights.sub_(h["lr"] * velocity)
 
 
 ENTRY = Optimizer(
@@ -58,4 +64,5 @@ ENTRY = Optimizer(
     decay="l2",
     stock="torch.optim.SGD",
     aliases=("sgd_momentum", "heavy_ball"),
+    lanes=LaneRule(update=update, keeps=lambda h: ("momentum_buffer",), counts=False),
 )

@@ -27,16 +27,19 @@ LLM Training (2025).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fallline._profile import Profile
-from fallline.catalogue import Hyperparameter, Optimizer, Settings
-from fallline.catalogue.optimizers import beta1, beta2, eps, lr, torch_groups, weight_decay
+from fallline.catalogue import Hyperparameter, LaneRule, Optimizer, Settings
+from fallline.catalogue.optimizers import adam_step, beta1, beta2, eps, lr, torch_groups, weight_decay
 
 if TYPE_CHECKING:
     import torch
 
 MUON = ("lr", "momentum", "nesterov", "ns_steps", "adjust", "eps")
+
+ALIKE = ("nesterov", "ns_steps", "adjust")  # of the lanes whose matrices are orthogonalised together
 
 
 def build(groups: list[dict[str, Any]], h: Settings) -> torch.optim.Optimizer:
@@ -56,6 +59,22 @@ def refuses(profile: Profile) -> str:
     if not profile.matrices + profile.convolutions:
         return "needs weight matrices, the model trains none"
     return ""
+
+
+def update(weights: torch.Tensor, gradients: torch.Tensor, state: dict[str, torch.Tensor], step: int, h: Mapping[str, Any]) -> None:
+    weights.mul_(1 - h["lr"] * h["weight_decay"])
+    adam_step(weights, gradients, state, step, h)
+
+
+def update_matrix(weights: torch.Tensor, gradients: torch.Tensor, state: dict[str, torch.Tensor], step: int, h: Mapping[str, Any]) -> None:
+    from fallline.catalogue.optimizers._muon import muon_scale
+    from fallline.catalogue.optimizers._muon_lanes import orthogonalised_lanes
+
+    velocity = state["momentum_buffer"].lerp_(gradients, 1 - h["momentum"])
+    direction = gradients.lerp(velocity, h["momentum"]) if h["nesterov"] else velocity
+    direction = orthogonalised_lanes(direction.flatten(2), h["ns_steps"]).view_as(weights)
+    weights.mul_(1 - h["lr"] * h["weight_decay"])
+    weights.sub_(direction * (h["lr"] * muon_scale(weights.shape[1:], h["adjust"])))
 
 
 ENTRY = Optimizer(
@@ -96,4 +115,6 @@ ENTRY = Optimizer(
     refuses=refuses,
     carries="fallline.catalogue.optimizers._muon",
     aliases=("muon_adamw", "muonadamw"),
+    lanes=LaneRule(update=update, keeps=lambda h: ("exp_avg", "exp_avg_sq"), alike=ALIKE),
+    lanes_of_matrices=LaneRule(update=update_matrix, keeps=lambda h: ("momentum_buffer",), counts=False, alike=ALIKE),
 )

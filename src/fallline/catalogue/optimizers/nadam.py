@@ -23,9 +23,10 @@ torch.optim.NAdam(decoupled_weight_decay=True).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fallline.catalogue import Hyperparameter, Optimizer, Settings
+from fallline.catalogue import Hyperparameter, LaneRule, Optimizer, Settings
 from fallline.catalogue.optimizers import beta1, beta2, eps, fastest, lr, torch_groups, weight_decay
 
 if TYPE_CHECKING:
@@ -53,6 +54,17 @@ def code(h: Settings, fast: str) -> str:
     )
 
 
+def update(weights: torch.Tensor, gradients: torch.Tensor, state: dict[str, torch.Tensor], step: int, h: Mapping[str, Any]) -> None:
+    weights.mul_(1 - h["lr"] * h["weight_decay"])
+    mean = state["exp_avg"].lerp_(gradients, 1 - h["beta1"])
+    square = state["exp_avg_sq"].lerp_(gradients.square(), 1 - h["beta2"])
+    now, then = (h["beta1"] * (1 - 0.5 * 0.96 ** (at * h["momentum_decay"])) for at in (step, step + 1))
+    product = state["mu_product"].mul_(now)
+    divisor = (square / (1 - h["beta2"] ** step)).sqrt_().add_(h["eps"])
+    ahead = gradients * (h["lr"] * (1 - now) / (1 - product)) + mean * (h["lr"] * then / (1 - product * then))
+    weights.sub_(ahead.div_(divisor))
+
+
 ENTRY = Optimizer(
     name="nadam",
     title="NAdam",
@@ -71,4 +83,5 @@ ENTRY = Optimizer(
     code=code,
     state_copies=2,
     stock="torch.optim.NAdam",
+    lanes=LaneRule(update=update, keeps=lambda h: ("exp_avg", "exp_avg_sq"), scalars={"mu_product": 1.0}),
 )

@@ -24,9 +24,10 @@ Y. Nesterov, A Method of Solving a Convex Programming Problem with Convergence R
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fallline.catalogue import Hyperparameter, Optimizer, Settings
+from fallline.catalogue import Hyperparameter, LaneRule, Optimizer, Settings
 from fallline.catalogue.optimizers import fastest, keywords, l2, lr, torch_groups
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ def build(groups: list[dict[str, Any]], h: Settings) -> torch.optim.Optimizer:
 
     cls = torch.optim.SGD
     return cls(torch_groups(groups, h["l2"]), lr=h["lr"], momentum=h["momentum"], nesterov=True, **fastest(cls, groups))
+
+
+def update(weights: torch.Tensor, gradients: torch.Tensor, state: dict[str, torch.Tensor], step: int, h: Mapping[str, Any]) -> None:
+    gradients = gradients.addcmul(h["l2"], weights)
+    velocity = state["momentum_buffer"].mul_(h["momentum"]).add_(gradients)
+    weights.sub_(h["lr"] * gradients.addcmul(h["momentum"], velocity))
 
 
 ENTRY = Optimizer(
@@ -64,4 +71,5 @@ ENTRY = Optimizer(
     decay="l2",
     stock="torch.optim.SGD",
     aliases=("nag", "sgd_nesterov"),
+    lanes=LaneRule(update=update, keeps=lambda h: ("momentum_buffer",), counts=False),
 )

@@ -23,9 +23,10 @@ torch.optim.RMSprop.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fallline.catalogue import Hyperparameter, Optimizer, Settings
+from fallline.catalogue import Hyperparameter, LaneRule, Optimizer, Settings
 from fallline.catalogue.optimizers import eps, fastest, keywords, l2, lr, torch_groups
 
 if TYPE_CHECKING:
@@ -38,6 +39,21 @@ def build(groups: list[dict[str, Any]], h: Settings) -> torch.optim.Optimizer:
     cls = torch.optim.RMSprop
     plain = {name: h[name] for name in ("lr", "alpha", "eps", "momentum", "centered")}
     return cls(torch_groups(groups, h["l2"]), **plain, **fastest(cls, groups))
+
+
+def keeps(h: Settings) -> tuple[str, ...]:
+    return ("square_avg", *(["momentum_buffer"] if h["momentum"] else []), *(["grad_avg"] if h["centered"] else []))
+
+
+def update(weights: torch.Tensor, gradients: torch.Tensor, state: dict[str, torch.Tensor], step: int, h: Mapping[str, Any]) -> None:
+    gradients = gradients.addcmul(h["l2"], weights)
+    square = state["square_avg"].lerp_(gradients.square(), 1 - h["alpha"])
+    if "grad_avg" in state:
+        square = square - state["grad_avg"].lerp_(gradients, 1 - h["alpha"]).square()
+    scaled = gradients / square.sqrt().add_(h["eps"])
+    if "momentum_buffer" in state:
+        scaled = state["momentum_buffer"].mul_(h["momentum"]).add_(scaled)
+    weights.sub_(h["lr"] * scaled)
 
 
 ENTRY = Optimizer(
@@ -63,4 +79,5 @@ ENTRY = Optimizer(
     state_copies=1,
     decay="l2",
     stock="torch.optim.RMSprop",
+    lanes=LaneRule(update=update, keeps=keeps, alike=("centered",)),
 )

@@ -24,9 +24,10 @@ torch.optim.SGD.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fallline.catalogue import Optimizer, Settings
+from fallline.catalogue import LaneRule, Optimizer, Settings
 from fallline.catalogue.optimizers import fastest, l2, lr, torch_groups
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ def build(groups: list[dict[str, Any]], h: Settings) -> torch.optim.Optimizer:
     import torch
 
     return torch.optim.SGD(torch_groups(groups, h["l2"]), lr=h["lr"], **fastest(torch.optim.SGD, groups))
+
+
+def update(weights: torch.Tensor, gradients: torch.Tensor, state: dict[str, torch.Tensor], step: int, h: Mapping[str, Any]) -> None:
+    weights.sub_(h["lr"] * gradients.addcmul(h["l2"], weights))
 
 
 ENTRY = Optimizer(
@@ -55,4 +60,5 @@ ENTRY = Optimizer(
     decay="l2",
     stock="torch.optim.SGD",
     aliases=("plain_sgd", "gradient_descent"),
+    lanes=LaneRule(update=update, keeps=lambda h: (), counts=False),
 )

@@ -1,0 +1,164 @@
+"""The fused engine: many trials of one model in one batched program, each lane with its own optimizer, numbers, loss, schedule and clip.
+
+It pays where a step is so small that Python costs more than arithmetic: many lanes of a very small model on a CPU, more on a GPU. Its
+numbers equal the reference's within rounding, not bit for bit. What cannot be fused is trained one after another, and its measurement
+says why.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fallline._bench import Diverged, Workbench
+from fallline._parts import lane_parts
+from fallline._step import Training
+from fallline.engines import EngineEntry, Goal, Measurement, Trial
+from fallline.engines._lane import Lane, measured, standing, told
+from fallline.engines.fused._cohort import Cohort, Unfit
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SPARSE = 0.75  # of a cohort's lanes still in training, below which it is formed anew: tracing again costs some 50 ms
+
+
+@dataclass
+class _Seat:
+    """A trial in a cohort, and what its way to the goal cost."""
+
+    goal: Goal
+    training: Training
+    first: int
+    looked_s: float  # seconds spent looking before
+    train_s: float = 0.0
+
+
+class Fused:
+    """Cohorts of at most `lanes` trials of one seed that stand at one step."""
+
+    name = "fused"
+
+    def __init__(self, bench: Workbench, lanes: int) -> None:
+        self.bench, self.lanes = bench, lanes
+        self._lane = Lane(bench)
+
+    def advance(self, goals: Sequence[Goal], pulse: Callable[[], None]) -> Iterator[Measurement]:
+        together: dict[tuple[int, int, int], list[_Seat]] = {}
+        for goal in goals:
+            unfit = lane_parts(goal.trial.recipe)
+            if isinstance(unfit, str):
+                yield replace(self._lane.run(goal, pulse), note=f"not fused: {unfit}")
+                continue
+            try:
+                training = self._lane.training(goal.trial)
+            except Exception as error:  # whatever the user's model factory raises
+                yield Measurement(trial=goal.trial.name, step=0, fault=told(error))
+                continue
+            assert isinstance(training, Training), "a problem with a loop of its own was refused"
+            seat = _Seat(goal, training, training.step, training.eval_s)
+            together.setdefault((goal.trial.recipe.seed, training.step, goal.until), []).append(seat)
+        for seats in together.values():
+            for first in range(0, len(seats), self.lanes):
+                yield from self._together(seats[first : first + self.lanes], pulse)
+
+    def _together(self, seats: list[_Seat], pulse: Callable[[], None]) -> Iterator[Measurement]:
+        """One cohort to its goal. Lanes that fail, or whose patience ends, leave; a sparse cohort is formed anew."""
+        if len(seats) == 1:
+            yield self._lane.run(seats[0].goal, pulse)
+            return
+        cohort = Cohort([seat.training for seat in seats])
+        try:
+            cohort.check()
+        except Unfit as reason:
+            cohort.close()
+            for seat in seats:
+                yield replace(self._lane.run(seat.goal, pulse), note=f"not fused: {reason}")
+            return
+        try:
+            while seats:
+                stops = [seat.training.next_look(seat.goal.until) or seat.goal.until for seat in seats]
+                began = time.perf_counter()
+                cohort.run(min(stops), pulse)
+                share = (time.perf_counter() - began) / len(seats)
+                left, reached = [], []
+                for seat, stop in zip(seats, stops, strict=True):
+                    seat.train_s += share
+                    measurement = _looked(seat, stop)
+                    if measurement is None:
+                        left.append(seat)
+                    else:
+                        reached.append(measurement)
+                if len(left) < SPARSE * len(cohort.trainings) or not all(measurement.fault for measurement in reached):
+                    cohort.close()  # who left without a fault has its state asked for
+                yield from reached
+                seats = left
+                if seats and cohort.closed:
+                    cohort = Cohort([seat.training for seat in seats])
+        finally:
+            cohort.close()
+
+    def state(self, trial: str) -> dict[str, Any]:
+        return self._lane.state(trial)
+
+    def adopt(self, trial: Trial, state: dict[str, Any]) -> None:
+        self._lane.adopt(trial, state)
+
+    def final(self, trial: str) -> nn.Module:
+        return self._lane.final(trial)
+
+    def drop(self, trial: str) -> None:
+        self._lane.drop(trial)
+
+    def holds(self, trial: str) -> bool:
+        return self._lane.holds(trial)
+
+    def close(self) -> None:
+        """Nothing to end: there is no other process."""
+
+
+def _looked(seat: _Seat, stop: int) -> Measurement | None:
+    """Look where a look is due; the measurement where the goal was reached or cannot be."""
+    training, fault, value = seat.training, "", None
+    try:
+        if not math.isfinite(training.last_loss):
+            raise Diverged(f"the loss became {training.last_loss} by step {training.step}")
+        if training.step < stop:
+            return None
+        if training.next_look(seat.goal.until) == training.step:
+            training.look()
+        if training.step < seat.goal.until and not training.ended:
+            return None
+        value, fault = standing(training)
+    except Diverged as error:
+        fault = f"diverged: {error}"
+    except Exception as error:  # whatever the user's model or metric raises when it is judged
+        fault = told(error)
+    evaluated = training.eval_s - seat.looked_s
+    reached = measured(seat.goal.trial.name, training, value, fault)
+    return replace(reached, train_s=seat.train_s, eval_s=evaluated, steps=training.step - seat.first)
+
+
+def _refuses(bench: Workbench) -> str:
+    if bench.problem.loop is not None:
+        return "cannot see into a training loop of your own"
+    if bench.problem.precision not in ("32", "64"):
+        return f"trains in full precision, the problem asks for {bench.problem.precision}"
+    return ""
+
+
+def _open(bench: Workbench, lanes: int) -> Fused:
+    return Fused(bench, lanes)
+
+
+ENTRY = EngineEntry(
+    name="fused",
+    title="many trials of one model in one batched program",
+    open=_open,
+    refuses=_refuses,
+    exact=False,
+    parallel=True,
+)
