@@ -195,9 +195,10 @@ def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: P
         advice = "target.long() makes them classes; if they are values, say task='regression'"
         raise RefusedError(f"the model has {width:g} outputs, and all targets are whole numbers in {targets.dtype}: {advice}")
     if width > 1 and not own_loss and wanted and got[:-1] == wanted and not targets.is_floating_point():
+        shape = f"{('N', *wanted)}".replace("'", "").replace("(N,)", "(N)")
         raise RefusedError(
-            f"the model gives {got[-1]} outputs for each of the whole numbers in a target of shape {('N', *wanted)}: if they are classes, "
-            f"outputs are read as torch's cross_entropy reads them, (N, classes, ...); return output.movedim(-1, 1)".replace("'", "")
+            f"the model gives {got[-1]} outputs for each of the whole numbers in a target of shape {shape}: if they are classes, "
+            "outputs are read as torch's cross_entropy reads them, (N, classes, ...); return output.movedim(-1, 1)"
         )
     if width not in (1.0, 2.0) and not own_loss:
         shapes = f"outputs have shape {('N', *got)} and targets {('N', *wanted)}".replace("'", "").replace("(N,)", "(N)")
