@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -159,3 +160,31 @@ def test_the_architecture_names_every_module() -> None:
     top = {path.name for path in package.glob("*.py")} | {f"{path.parent.name}/" for path in package.glob("*/*.py")}
     missing = sorted(top - named - {"__init__.py"})
     assert not missing, f"docs/architecture.md has no line for {', '.join(missing)}"
+
+
+def shown_demo() -> str:
+    """What README.md says that `make demo` prints."""
+    block = re.search(r"<!-- output: make demo -->\n```text\n(.*?)```\n<!-- /output -->", READMES[0].read_text(encoding="utf-8"), re.DOTALL)
+    assert block, "README.md shows no output of `make demo`"
+    return block[1]
+
+
+def without_figures(text: str) -> str:
+    """A report with its numbers, the name of its run and the widths that follow from them taken out; times differ from run to run."""
+    text = re.sub(r"\d{8}-\d{6}(-\d+)?", "RUN", text)
+    text = re.sub(r"[-+]?\d[\d,.]*(e[-+]\d+)?( min| h| s)?\b", "#", text)
+    return re.sub(r"[\s-]+", " ", text)
+
+
+@pytest.mark.slow
+def test_the_readme_shows_what_make_demo_prints(tmp_path: Path) -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("demo: .venv/.demo\n")[2].splitlines()[0]
+    arguments = recipe.split("fallline ", 1)[1].split()
+    shutil.copytree(ROOT / "examples" / "data", tmp_path / "examples" / "data")  # a link would be followed, and printed as its target
+    command = [sys.executable, "-m", "fallline", *arguments]
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert without_figures(done.stdout) == without_figures(shown_demo()), "put the output of `make demo` into both READMEs"

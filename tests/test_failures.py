@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from fallline._budget import Clock
 from fallline._constraints import Constraints
 from fallline._plan import Plan
 from fallline._planning import make_plan
+from fallline._run import all_runs
 from fallline._setting import prepare
+from fallline.reports._folder import summary
 
 
 def bursting(after: int) -> Any:
@@ -53,7 +56,7 @@ def test_a_baseline_that_diverges_is_not_compared_and_never_handed_back(metric: 
     assert facts["difference"] is None
     assert any("baseline failed" in reason for reason in verdict.document["reasons"])
     assert verdict.baseline_model is None
-    assert str(verdict), "the table can show a verdict without a comparison"
+    assert str(verdict).startswith(f"Nothing to compare with, the baseline failed: {metric} ")
 
 
 def test_a_baseline_that_cannot_be_made_is_said_in_one_message(tmp_path: Path) -> None:
@@ -132,3 +135,20 @@ def test_a_cut_at_any_moment_hands_back_what_train_of_its_recipe_gives(pulses: i
 
         kept = load_file(tmp_path / "run" / "model.safetensors")
         assert all(torch.equal(kept[name], value) for name, value in trained.network.state_dict().items())
+
+
+def test_a_refusal_before_the_first_rung_leaves_no_folder_and_one_after_it_is_listed_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def idle(model: Any, loss: Any, optimizer: Any, scheduler: Any, loader: Any) -> None:
+        return None
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    for out in ("new", "there"):
+        with pytest.raises(fallline.FalllineError, match="no optimizer step"):
+            fallline.choose(small(optimizer=bursting(10**9), loop=idle), price=1, out=out)
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"], "an empty folder of the user's is left as it was"
+    with pytest.raises(fallline.RefusedError, match="no trial could be trained"):
+        fallline.choose(small(metric=lambda output, target: math.nan, direction="min"), price=1, out="runs/hopeless")
+    assert [summary(folder)["status"] for folder in all_runs()] == ["failed"]

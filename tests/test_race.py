@@ -191,6 +191,18 @@ def test_a_candidate_that_diverges_is_a_result_and_not_the_end(tmp_path: Path) -
     assert "diverged" in row["reason"]
 
 
+def test_whoever_went_on_though_others_that_fell_were_ahead_is_named_with_the_reason(tmp_path: Path) -> None:
+    verdict = fallline.choose(small(), price=3.5, lr=0.003, out=tmp_path / "run")
+    rows = {row["name"]: row for row in verdict.document["candidates"]}
+    rungs = [event for event in Run.open(tmp_path / "run").events() if event["event"] == "rung"]
+    at_rung_one = {event["trial"]: event["measurement"]["value"] for event in reversed(rungs)}  # the first of each trial is read last
+    fallen = [at_rung_one[name] for name, row in rows.items() if row["status"] == "paused"]
+    behind = [name for name, row in rows.items() if row["status"] == "finished" and name != "baseline" and at_rung_one[name] > min(fallen)]
+    assert behind, "with this lr one-cycle looks bad at first"
+    told = [reason.split()[0] for reason in verdict.document["reasons"] if "its lr had not peaked yet" in reason]
+    assert told == behind
+
+
 def test_constraints_are_kept_by_every_candidate_but_not_by_the_baseline() -> None:
     plan = make_plan(prepare(small()), price=3.5, constraints=Constraints.of({"optimizer": "sgd", "lr": 0.02}))
     assert {candidate.recipe.optimizer.name for candidate in plan.candidates} == {"sgd"}

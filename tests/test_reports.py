@@ -129,8 +129,12 @@ def test_every_fate_is_told_in_words(tmp_path: Path) -> None:
         (changed(status="worse", compared_at=100), "Worse than the baseline"),
         (changed(status="worse", overruled=True, winner="baseline"), "The baseline is handed back: the best on valid is worse on audit"),
         (changed(status="no difference shown", winner="baseline"), "The baseline is kept: no candidate was better on valid"),
+        (
+            changed(baseline=None, difference=None, interval=[None, None]),
+            "Nothing to compare with, there was no time to judge",
+        ),
     ],
-    ids=["better", "no difference", "worse", "overruled", "kept"],
+    ids=["better", "no difference", "worse", "overruled", "kept", "not compared"],
 )
 def test_every_verdict_opens_with_its_words(doc: dict[str, Any], opening: str, tmp_path: Path) -> None:
     assert told(tmp_path, doc).replace("\n", " ").startswith(opening)

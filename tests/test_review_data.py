@@ -174,6 +174,18 @@ def test_a_last_batch_of_one_example_is_dropped() -> None:
 # looks ------------------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_few_examples_make_one_smaller_batch_unless_the_user_has_set_its_size(accumulate: int) -> None:
+    rows = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
+    given = {"model": lambda: nn.Linear(4, 1), "metric": "mae", "accumulate": accumulate}
+    loader = DataLoader(TensorDataset(rows, rows[:, :1]), batch_size=64, shuffle=True)
+    for train in ((rows, rows[:, :1]), loader):
+        data = open_data(fallline.Problem(train=train, **given))
+        assert data.batch_size * accumulate in (data.train.size, data.train.size - 1), "no example is left out that need not be"
+    with pytest.raises(UsageError, match="is larger than"):
+        open_data(fallline.Problem(train=(rows, rows[:, :1]), batch_size=64, **given))
+
+
 def test_looks_read_enough_of_a_rare_class() -> None:
     def rare(count: int, seed: int) -> tuple[Tensor, Tensor]:
         x, _ = rows(count, seed)

@@ -86,6 +86,7 @@ def choose(
         check_fits(chosen, setting)
     for line in chosen.lines():
         say(line)
+    there = out is not None and Path(out).is_dir()
     run = Run.create(Path(problem.origin.source).name.split(".")[0] or "problem", out)
     try:
         known = facts(setting, chosen)
@@ -95,6 +96,10 @@ def choose(
         )
         say(f"run folder: {run.folder}")
         return _raced(setting, chosen, run, clock, say, (), known)
+    except (UsageError, RefusedError):
+        if not any(event["event"] == "rung" for event in run.events()):
+            run.discard(keep_folder=there)
+        raise
     finally:
         run.release()
 
@@ -145,6 +150,7 @@ def _raced(
             raise InterruptedRun(f"stopped; nothing that was finished is lost.{_so_far(race)}\n{_how_to_go_on(run, setting)}") from stop
         if decided is None:
             faults = "; ".join(f"{entry.trial.name} {entry.reason}" for entry in race.entered.values() if entry.reason)
+            run.journal.write("failed", reason=faults, spent_s=clock.spent_s)
             raise RefusedError(f"no trial could be trained: {faults or 'the budget ended before the first rung'}")
         step_s = race.seconds_a_step(race.baseline) / plan.estimate.get("slowdown", 1.0) or setting.profile.step_s
         verdict = verdict_of(race, decided, known, step_s * plan.length)

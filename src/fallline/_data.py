@@ -136,6 +136,8 @@ def open_data(problem: Problem, seed: int = 0) -> Data:
         if part.size < 2:
             raise RefusedError(f"{name} has {part.size} examples; at least 2 are needed, better hundreds")
     batch_size = problem.batch_size or own_batch or default_batch_size(train.size)
+    if not problem.batch_size and not loader.get("sampler"):  # not set for what the split has left of the rows: it gives way to few
+        batch_size = min(batch_size, max(train.size // problem.accumulate, 1))
     if problem.batch_size and problem.batch_size > train.size:
         raise UsageError(f"batch_size {problem.batch_size} is larger than the {train.size} training examples; give at most {train.size}")
     if train.size // batch_size < problem.accumulate and not loader.get("sampler"):

@@ -137,7 +137,8 @@ def reasons(race: Race, decided: Decided, document: dict[str, Any]) -> list[str]
             said.append(f"Another seed is assumed to move a recipe's {size}, as it moved the baseline's early in training.")
         else:
             said.append(f"Another seed moves a recipe's {size} (measured on {noise.seeds} seeds).")
-    said += [f"{entry.trial.name} failed: {entry.reason}." for entry in race.entered.values() if entry.status == "failed"]
+    said += [f"{_seeded(name)} failed: {entry.reason}." for name, entry in race.entered.items() if entry.status == "failed"]
+    said += _seated(race)
     runner = next((entry for entry in race.finished() if entry.trial.name not in (winner.trial.name, BASELINE)), None)
     if runner is not None and winner.value is not None and runner.value is not None:
         gap = race.sign * (runner.value - winner.value)
@@ -148,6 +149,29 @@ def reasons(race: Race, decided: Decided, document: dict[str, Any]) -> list[str]
     spent = document["cost"]
     said.append(f"It cost {spent['price_work']:.1f} plain trainings of work and {spoken(spent['wall_s'])}.")
     return said
+
+
+def _seated(race: Race) -> list[str]:
+    """Who went on from rung one although some that fell there were ahead: without a reason the table would look wrong."""
+    first, name = race.plan.rungs[0], race.bench.judge.metric.name
+    entries = [race.entered[candidate.name] for candidate in race.plan.candidates if candidate.name in race.entered]
+    fallen = [race.sign * (entry.value or 0.0) for entry in entries if entry.reason.startswith(f"fell at step {first}:")]
+    said = []
+    for entry in entries:
+        then, schedule = entry.at(first), entry.trial.recipe.schedule
+        if entry.status != "finished" or then is None or then.value is None or schedule.own:
+            continue
+        unpeaked = catalogue.schedule(schedule.name).peaks_at * race.plan.length > first
+        if unpeaked and race.sign * then.value > min(fallen, default=math.inf):
+            reached = f"{entry.trial.name} went on from step {first:,} with {name} {shown(then.value)}, behind some that fell there"
+            said.append(f"{reached}: its lr had not peaked yet, and one seat is kept for such a recipe.")
+    return said
+
+
+def _seeded(name: str) -> str:
+    """A trial's name with its seed in words."""
+    candidate, _, seed = name.partition("@")
+    return f"{candidate} (seed {seed})" if seed else candidate
 
 
 def headline(document: dict[str, Any]) -> str:

@@ -36,12 +36,13 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise RefusedError("the model has no trainable parameters: all of them are frozen; check requires_grad")
     _refuse_gaps(data)
-    _inputs, outputs, target = _probe(model, problem, data, device)
+    outputs, target = _probe(model, problem, data, device)
     data = replace(data, output_numbers=outputs[0].numel())
     targets = data.targets("train", TARGET_ROWS)
     task = problem.task or infer_task(outputs, targets)
     kind = output_kind(outputs, task)
     facts = _fit(task, outputs, target, targets, problem)
+    _refuse_unlike(task, outputs, target, model, problem, data, device)
     step_s, flops, memory = _cost(model, problem, data, device)
     eval_s = _eval_time(model, data, device)
     updates = max(data.train.size // data.batch_size, 1)
@@ -107,11 +108,27 @@ def _refuse_gaps(data: Data) -> None:
                 raise RefusedError(f"{split} holds NaN or inf in {rows} of {len(leaf)} examples; fill such values or drop the examples")
 
 
-def _probe(model: nn.Module, problem: Problem, data: Data, device: torch.device) -> tuple[Any, Tensor, Tensor]:
-    """Outputs for the first training examples, in eval mode; refuses a model that fails or gives NaN."""
-    rows = torch.arange(min(PROBE_ROWS, data.train.size))
+def _refuse_unlike(
+    task: str, outputs: Tensor, target: Tensor, model: nn.Module, problem: Problem, data: Data, device: torch.device
+) -> None:
+    """Refuse valid or audit examples that the model cannot be judged on, though it can be trained; what was split off is as train is."""
+    for split, given in (("valid", problem.valid), ("audit", problem.audit)):
+        at_hand = isinstance(getattr(data, split), TensorSource)
+        try:
+            theirs = _probe(model, problem, data, device, split) if given is not None else (outputs, target)
+            if theirs[1].ndim != target.ndim:
+                shapes = f"{('N', *theirs[1].shape[1:])}, those of train {('N', *target.shape[1:])}".replace("'", "").replace("(N,)", "(N)")
+                raise RefusedError(f"its targets have shape {shapes}; give both the same number of dimensions")
+            _fit(task, *theirs, data.targets(split, TARGET_ROWS if at_hand else PROBE_ROWS), problem)
+        except RefusedError as error:
+            raise RefusedError(f"{split}: {error}") from error
+
+
+def _probe(model: nn.Module, problem: Problem, data: Data, device: torch.device, split: str = "train") -> tuple[Tensor, Tensor]:
+    """Outputs and targets of the first examples, in eval mode; refuses a model that fails or gives NaN."""
+    rows = torch.arange(min(PROBE_ROWS, getattr(data, split).size))
     model.eval()
-    inputs, target = next(iter(data.sweep("train", device, rows)))
+    inputs, target = next(iter(data.sweep(split, device, rows)))
     if not isinstance(target, Tensor):
         raise UsageError(f"the target must be a tensor, got {type(target).__name__}; give Problem(unpack=...)")
     for leaf in leaves(inputs):
@@ -140,7 +157,7 @@ def _probe(model: nn.Module, problem: Problem, data: Data, device: torch.device)
         raise RefusedError(
             f"the untrained model gives NaN or inf ({share:.0%} of its outputs); check inputs for scale and the initial weights"
         )
-    return inputs, outputs.float().cpu(), target.cpu()
+    return outputs.float().cpu(), target.cpu()
 
 
 def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: Problem) -> dict[str, Any]:
@@ -177,6 +194,12 @@ def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: P
     if classes and problem.task is None and int(targets.max()) < outputs[0].numel():
         advice = "target.long() makes them classes; if they are values, say task='regression'"
         raise RefusedError(f"the model has {width:g} outputs, and all targets are whole numbers in {targets.dtype}: {advice}")
+    if width > 1 and not own_loss and wanted and got[:-1] == wanted and not targets.is_floating_point():
+        shape = f"{('N', *wanted)}".replace("'", "").replace("(N,)", "(N)")
+        raise RefusedError(
+            f"the model gives {got[-1]} outputs for each of the whole numbers in a target of shape {shape}: if they are classes, "
+            "outputs are read as torch's cross_entropy reads them, (N, classes, ...); return output.movedim(-1, 1)"
+        )
     if width not in (1.0, 2.0) and not own_loss:
         shapes = f"outputs have shape {('N', *got)} and targets {('N', *wanted)}".replace("'", "").replace("(N,)", "(N)")
         raise RefusedError(f"{shapes}; a {task} task needs one output per target")

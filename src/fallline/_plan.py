@@ -57,9 +57,10 @@ def shape_for(price: float) -> Shape:
     Raises:
         UsageError: less than one plain training.
     """
-    if not price >= 1:
+    if not 1 <= price < math.inf:
         raise UsageError(
-            f"price must be at least 1 (one plain training), got {price:g}; the plans are {', '.join(f'{s.price:g}' for s in SHAPES)}"
+            f"price must be at least 1 (one plain training) and finite, got {price:g}; "
+            f"the plans are {', '.join(f'{s.price:g}' for s in SHAPES)}"
         )
     shape = max((shape for shape in SHAPES if shape.price <= price), key=lambda shape: shape.price)
     if price > SHAPES[-1].price:

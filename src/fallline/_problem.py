@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
+import math
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -104,7 +105,8 @@ class Problem:
         _whole("batch_size", self.batch_size)
         _whole("accumulate", self.accumulate)
         _whole("patience", self.patience)
-        if self.epochs is not None and (isinstance(self.epochs, bool) or not isinstance(self.epochs, int | float) or not self.epochs > 0):
+        known = isinstance(self.epochs, int | float) and not isinstance(self.epochs, bool)
+        if self.epochs is not None and not (known and 0 < self.epochs < math.inf):
             raise UsageError(f"epochs must be positive, got {self.epochs!r}; leave it out to have it set from the number of rows")
         for name in ("unpack", "loop", "loss"):
             value = getattr(self, name)

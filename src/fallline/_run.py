@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,13 @@ class Run:
     def release(self) -> None:
         """Let other processes have the run."""
         self._lock.release()
+
+    def discard(self, *, keep_folder: bool) -> None:
+        """Take back what was written: a refusal leaves nothing behind. An empty folder that was there before is kept."""
+        self.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if keep_folder:
+            self.folder.mkdir(exist_ok=True)
 
     @property
     def id(self) -> str:

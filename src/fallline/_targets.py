@@ -30,7 +30,7 @@ def target_facts(targets: Tensor, task: str, problem: Problem, classes: int) -> 
     if task == "binary":
         positives = int((flat > 0.5).sum())
         if positives in (0, len(flat)):
-            raise RefusedError("all training targets are of one class, so there is nothing to tell apart; check the target")
+            raise RefusedError(f"all training targets are {flat[0]:g}, one class only, so there is nothing to learn; check the target")
         return {"class_counts": (len(flat) - positives, positives), "integers": True}
     if float(flat.std()) == 0.0:
         raise RefusedError(f"the target is constant ({float(flat[0]):g}), so there is nothing to learn; check the target")

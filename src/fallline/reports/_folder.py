@@ -50,8 +50,8 @@ def summary(folder: Path) -> dict[str, Any]:
         return {**row, "status": "finished", "verdict": verdict["status"], "value": verdict["metric"], "baseline": verdict["baseline"]}
     if trained is not None:
         return {**row, "status": "trained", "metric": trained["metric"], "value": trained["audit"]}
-    if last.get("event") == "interrupted":
-        return {**row, "status": "interrupted"}
+    if last.get("event") in ("interrupted", "failed"):
+        return {**row, "status": last["event"]}
     return {**row, "status": "running" if row["age_s"] < RUNNING_S else "unfinished"}
 
 

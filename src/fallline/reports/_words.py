@@ -48,6 +48,10 @@ def headline(doc: Mapping[str, Any]) -> list[str]:
         failed = all(row["status"] == "failed" for row in doc["candidates"] if row["name"] != BASELINE)
         why = "no candidate could be trained" if failed else "no candidate was better on valid"
         return [f"The baseline is kept: {why}. Its {metric} is {number(verdict['baseline'])}, {seen}."]
+    if verdict["baseline"] is None:
+        failed = any(row["name"] == BASELINE and row["status"] == "failed" for row in doc["candidates"])
+        why = "the baseline failed" if failed else "there was no time to judge the baseline"
+        return [f"Nothing to compare with, {why}: {metric} {number(verdict['metric'])} ({better(problem['direction'])}), {seen}."]
     words = {
         "better": "Better than the baseline",
         "worse": "Worse than the baseline",

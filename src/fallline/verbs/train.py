@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,9 +59,7 @@ def train(
             result = trained_by(problem, chosen, device=device)
             _keep(run, result, clock.spent_s)
         except BaseException:
-            shutil.rmtree(run.folder, ignore_errors=True)  # it was new or empty
-            if there:
-                run.folder.mkdir()
+            run.discard(keep_folder=there)
             raise
         if problem.origin.preparation is not None:
             run.write_json("preparation.json", problem.origin.preparation)
