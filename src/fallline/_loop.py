@@ -14,7 +14,7 @@ from fallline import catalogue
 from fallline._batches import STEP, Batches, reseeder, stream, tree_map
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
 from fallline._errors import RefusedError, UsageError
-from fallline._parts import build_loss, build_optimizer, build_scheduler, lr_curve
+from fallline._parts import build_loss, build_optimizer, build_scheduler, load_state, lr_curve
 from fallline._recipe import Recipe
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class LoopTraining:
     def restore(self, state: dict[str, Any]) -> None:
         self.step, self.epoch = state["step"], state["epoch"]
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_state(self.optimizer, state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
         self.looks = [Look(step, value) for step, value in state["looks"]]

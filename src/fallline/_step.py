@@ -19,7 +19,7 @@ from fallline._average import Average
 from fallline._batches import STEP, reseeder, stream
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
 from fallline._errors import RefusedError
-from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, lr_curve
+from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, load_state, lr_curve
 from fallline._problem import call
 from fallline._recipe import Recipe
 
@@ -244,7 +244,7 @@ class Training:
         """Take over a `state`; the recipe may be a child's, with the same parts."""
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_state(self.optimizer, state["optimizer"])
         if self.average is not None and state["average"] is not None:
             self.average.model.load_state_dict(state["average"])
         if self.shadow is not None and state["shadow"] is not None:

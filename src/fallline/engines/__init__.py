@@ -73,7 +73,10 @@ class Measurement:
 
 
 class Engine(Protocol):
-    """Runs trials. `pulse` is called again and again while trials train and may raise to stop the race; they then stay where they are."""
+    """Runs trials. `pulse` is called again and again while trials train.
+
+    It may raise a FalllineError to stop the race, which passes through; trials then stay where they are.
+    """
 
     name: str
     lanes: int

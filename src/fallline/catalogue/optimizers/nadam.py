@@ -59,7 +59,7 @@ def update(weights: torch.Tensor, gradients: torch.Tensor, state: dict[str, torc
     mean = state["exp_avg"].lerp_(gradients, 1 - h["beta1"])
     square = state["exp_avg_sq"].lerp_(gradients.square(), 1 - h["beta2"])
     now, then = (h["beta1"] * (1 - 0.5 * 0.96 ** (at * h["momentum_decay"])) for at in (step, step + 1))
-    product = state["mu_product"].mul_(now)
+    product = state["mu_product"].mul_(now.float()).to(weights.dtype)  # torch multiplies in float32, and reads it as a number
     divisor = (square / (1 - h["beta2"] ** step)).sqrt_().add_(h["eps"])
     ahead = gradients * (h["lr"] * (1 - now) / (1 - product)) + mean * (h["lr"] * then / (1 - product * then))
     weights.sub_(ahead.div_(divisor))

@@ -18,7 +18,9 @@ from fallline._parts import lane_parts
 from fallline._step import Training
 from fallline.engines import EngineEntry, Goal, Measurement, Trial
 from fallline.engines._lane import Lane, measured, standing, told
+from fallline.engines.fused._blocks import Key
 from fallline.engines.fused._cohort import Cohort, Unfit
+from fallline.engines.fused._program import Program
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,6 +47,7 @@ class Fused:
     def __init__(self, bench: Workbench, lanes: int) -> None:
         self.bench, self.lanes = bench, lanes
         self._lane = Lane(bench)
+        self._programs: dict[Key, Program] = {}  # tracing takes longer than the first hundred steps
 
     def advance(self, goals: Sequence[Goal], pulse: Callable[[], None]) -> Iterator[Measurement]:
         together: dict[tuple[int, int, int], list[_Seat]] = {}
@@ -70,11 +73,9 @@ class Fused:
         if len(seats) == 1:
             yield self._lane.run(seats[0].goal, pulse)
             return
-        cohort = Cohort([seat.training for seat in seats])
         try:
-            cohort.check()
+            cohort = Cohort([seat.training for seat in seats], self._programs)
         except Unfit as reason:
-            cohort.close()
             for seat in seats:
                 yield replace(self._lane.run(seat.goal, pulse), note=f"not fused: {reason}")
             return
@@ -97,7 +98,7 @@ class Fused:
                 yield from reached
                 seats = left
                 if seats and cohort.closed:
-                    cohort = Cohort([seat.training for seat in seats])
+                    cohort = Cohort([seat.training for seat in seats], self._programs)
         finally:
             cohort.close()
 

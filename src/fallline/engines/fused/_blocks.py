@@ -64,7 +64,8 @@ class Block:
         for name in self.rule.keeps(self.parts[0].settings):
             self.state[name] = torch.zeros_like(here, memory_format=torch.contiguous_format)
         for name, first in self.rule.scalars.items():
-            self.state[name] = torch.full(each, first, dtype=here.dtype, device=here.device)
+            # torch keeps such numbers in float32, whatever the weights are in
+            self.state[name] = torch.full(each, first, dtype=torch.float32, device=here.device)
         for lane, (optimizer, parameters) in enumerate(zip(optimizers, modules, strict=True)):
             for column in self.columns:
                 kept = optimizer.state.get(parameters[column.name], {})

@@ -15,8 +15,9 @@ from fallline._batches import STEP, reseeder, stream
 from fallline._kinds import parameter_kinds
 from fallline._parts import LaneParts, lane_parts
 from fallline._problem import call
+from fallline._recipe import Part
 from fallline._step import CHUNK, PULSE_S, Training
-from fallline.engines.fused._blocks import Column, blocks_of, key_of
+from fallline.engines.fused._blocks import Column, Key, blocks_of, key_of
 from fallline.engines.fused._program import LossGroup, Program
 
 AGREES = {torch.float32: 1e-3, torch.float64: 1e-9}  # of the gradient's length: sums in another order move its digits, an error moves more
@@ -29,7 +30,7 @@ class Unfit(Exception):
 class Cohort:
     """Trainings in lockstep. `run` advances all; `close` leaves each as if it had been trained alone."""
 
-    def __init__(self, trainings: Sequence[Training]) -> None:
+    def __init__(self, trainings: Sequence[Training], programs: dict[Key, Program]) -> None:
         parts = {id(training): _parts(training) for training in trainings}
         order = sorted(range(len(trainings)), key=lambda i: (str(key_of(parts[id(trainings[i])])), i))
         self.trainings = [trainings[i] for i in order]  # equal optimizers are neighbours
@@ -50,13 +51,13 @@ class Cohort:
         self._bind()
         self.views = [self._column(self.weights, column) for column in self.columns]
         self.averages = _Averages(self)
-        self.program = Program(first.model, [c.name for c in self.columns], list(self.buffers), self._losses())
+        self.closed = False
+        self.program = self._program(programs)
         self.losses = self.weights.new_full((len(self.trainings),), math.nan)
         self._stride = 1
-        self.closed = False
 
-    def check(self) -> None:
-        """Compare the program's gradients with those of a plain backward pass, lane by lane, on the next batch; changes nothing.
+    def _check(self, program: Program) -> None:
+        """Compare a program's gradients with those of a plain backward pass, lane by lane, on the next batch; changes nothing.
 
         Raises:
             Unfit: they differ, or the model cannot be traced.
@@ -68,7 +69,7 @@ class Cohort:
         generator = torch.get_rng_state()
         try:
             reseed(stream(self.seed, STEP, index))
-            _, rows = self.program(self.views, list(self.buffers.values()), inputs, target)
+            _, rows = program(self.views, list(self.buffers.values()), inputs, target)
             for name, buffer in self.buffers.items():
                 buffer.copy_(kept[name])
             for lane in {block.rows.start for block in self.blocks}:
@@ -182,11 +183,26 @@ class Cohort:
         rows = [parameters[c.name] * 0 if gradient is None else gradient for gradient, c in zip(found, self.columns, strict=True)]
         return torch.cat([row.detach().reshape(-1) for row in rows])
 
-    def _losses(self) -> list[LossGroup]:
-        groups: dict[object, list[int]] = {}
+    def _program(self, programs: dict[Key, Program]) -> Program:
+        """The program for so many lanes with these losses: one that was made before, or a new one that agrees with plain training.
+
+        Raises:
+            Unfit: it cannot be traced, or its gradients differ.
+        """
+        groups: dict[Part, list[int]] = {}
         for lane, training in enumerate(self.trainings):
             groups.setdefault(training.recipe.loss, []).append(lane)
-        return [LossGroup(tuple(lanes), self._loss(self.trainings[lanes[0]])) for lanes in groups.values()]
+        key = tuple((loss, tuple(lanes)) for loss, lanes in groups.items())
+        if key not in programs:
+            losses = [LossGroup(tuple(lanes), self._loss(self.trainings[lanes[0]])) for lanes in groups.values()]
+            program = Program(self.trainings[0].model, [column.name for column in self.columns], list(self.buffers), losses)
+            try:
+                self._check(program)
+            except Unfit:
+                self.close()
+                raise
+            programs[key] = program
+        return programs[key]
 
     def _loss(self, training: Training) -> Callable[[Tensor, Tensor], Tensor]:
         """A lane's loss as `Training` calls it."""
