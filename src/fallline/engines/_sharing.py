@@ -55,7 +55,7 @@ def to_halt(waiting: Sequence[Job], running: Sequence[Job], lanes: int) -> Job |
     With three equal trials on two lanes, first come first served takes 2 trainings of time; sharing takes 1.5, which is the least
     possible (McNaughton, Management Science 6, 1959).
     """
-    if not waiting or len(waiting) >= lanes or any(job.step_s is None for job in running):
+    if not waiting or not running or len(waiting) >= lanes or any(job.step_s is None for job in running):
         return None
     usual_s = usual_step_s([*waiting, *running])
     longest = max(job.left_s(usual_s) for job in waiting)
