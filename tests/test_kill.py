@@ -42,7 +42,7 @@ def essence(folder: Path) -> dict[str, Any]:
 
 
 def command(path: Path, folder: Path) -> list[str]:
-    return fallline("choose", str(path), "--target", "y", "--epochs", "30", "--out", str(folder))
+    return fallline("choose", str(path), "--target", "y", "--epochs", "30", "--engine", "processes", "--out", str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +59,25 @@ def events(folder: Path) -> int:
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", range(20))
-def test_a_race_killed_at_a_random_moment_is_resumed_to_the_same_verdict(
-    moment: int, unbroken: tuple[Path, Path, int], tmp_path: Path
-) -> None:
+HANDFUL = 4  # moments that every run of the tests tries; `make slow` tries the rest
+MOMENTS = [pytest.param(moment, marks=[pytest.mark.slow] if moment >= HANDFUL else []) for moment in range(50)]
+
+
+def workers(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text(encoding="ascii").rpartition(")")[2].split()[1]) == pid:
+                found.append(int(stat.parent.name))
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_is_killed_at_a_random_moment_changes_no_verdict(moment: int, unbroken: tuple[Path, Path, int], tmp_path: Path) -> None:
+    """Even moments: the whole program, which is resumed. Odd ones: one of its workers, which is replaced."""
     path, whole, total = unbroken
     folder, generator = tmp_path / "run", random.Random(moment)
     awaited = generator.randrange(1, total - 1)
@@ -72,8 +86,13 @@ def test_a_race_killed_at_a_random_moment_is_resumed_to_the_same_verdict(
         assert running.poll() is None, "the race ended before the event that was awaited"
         time.sleep(0.002)
     time.sleep(generator.uniform(0.0, 0.2))  # somewhere between two events
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
-    subprocess.run(fallline("resume", str(folder)), check=True, capture_output=True)
+    if moment % 2:
+        for pid in generator.sample(started := workers(running.pid), min(1, len(started))):
+            os.kill(pid, signal.SIGKILL)
+        assert running.wait() == 0
+    else:
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+        subprocess.run(fallline("resume", str(folder)), check=True, capture_output=True)
     assert essence(folder) == essence(whole)
     assert (folder / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
