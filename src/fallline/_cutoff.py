@@ -42,7 +42,7 @@ def affordable(race: Race, going: list[Entered]) -> list[Entered]:
 
 
 def _endgame(race: Race, going: list[Entered]) -> dict[str, Any]:
-    left, length, lanes = race.clock.left_s, race.plan.length, race.plan.lanes
+    left, length, lanes = race.clock.left_s, race.plan.length, race.plan.abreast
     if left == float("inf") or not going:
         return {"finish": [entry.trial.name for entry in going], "cooldown": None}
     baseline = race.baseline if race.plan.shape.baseline_finishes and race.baseline.status != "failed" else None

@@ -108,7 +108,7 @@ def cost(race: Race, plain_s: float, splits: int = 1) -> dict[str, Any]:
         "training_s": round(training, 3),
         "evaluation_s": round(evaluation, 3),
         "race_s": round(race.seconds, 3),  # of wall_s, from the first step of the race to the last
-        "lane_s": round(race.seconds * race.engine.lanes, 3),  # training and evaluation lie in it
+        "lane_s": round(race.seconds * race.plan.abreast, 3),  # training and evaluation lie in it
     }
 
 

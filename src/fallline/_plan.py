@@ -90,6 +90,7 @@ class Plan:
     threads: int
     engine: str = "sequential"
     lanes: int = 1
+    abreast: int = 1  # of the lanes, those that have a core each: processes; fused lanes share one
     figures: Mapping[str, float] = field(default_factory=dict)  # steps a second of each engine that was measured, all lanes together
     shadow_decay: float | None = None  # rungs judge averaged weights: the data are passed less than three times
     estimate: Mapping[str, float] = field(default_factory=dict)  # work, seconds, memory_bytes, judging_s (of it, resampling)
@@ -159,10 +160,13 @@ class Plan:
 
     def _engine(self) -> str:
         """The engine in words, with what was measured of it."""
+        threads = _counted(self.threads, "thread")
         if self.lanes == 1:
-            how = f"one trial after another on {_counted(self.threads, 'thread')}"
+            how = f"one trial after another on {threads}"
+        elif self.abreast == 1:
+            how = f"up to {self.lanes} trials in one program on {threads}"
         else:
-            how = f"{self.lanes} trials at a time, each on {_counted(self.threads, 'thread')}"
+            how = f"{self.lanes} trials at a time, each on {threads}"
         measured = ", ".join(f"{name} {pace:,.0f}" for name, pace in self.figures.items())
         return f"{how} (steps a second: {measured})" if measured else how
 

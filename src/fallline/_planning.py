@@ -79,7 +79,7 @@ def make_plan(
         wanted = shape_for(price) if price is not None else SHAPES[-1]
         pace = SLACK * engines.slowdown * paced(setting, constraints, seed, engines.threads)
         clock.reserve_s = reserve(clock.budget_s, setting)
-        shape, length = _within(clock, shape if shape.splits else wanted, length, setting, engines.lanes, pace, metric_s, notes)
+        shape, length = _within(clock, shape if shape.splits else wanted, length, setting, engines.abreast, pace, metric_s, notes)
         profile = replace(profile, passes=min(profile.passes, length / setting.steps_per_epoch))  # the regime is that of what is run
     if "lr" in constraints.settings or problem.loop is not None:
         shape = replace(shape, child=False)  # a third of a fixed lr is another lr
@@ -96,7 +96,7 @@ def make_plan(
     if setting.few and not shape.splits:
         notes.append(f"fewer than {FEW_EXAMPLES} examples: one split cannot decide, the verdict will say so")
     work = expected_work(shape, length, rungs, len(entered))
-    seconds = _seconds(expected_wall(shape, length, rungs, len(entered), engines.lanes), length, setting, pace, metric_s)
+    seconds = _seconds(expected_wall(shape, length, rungs, len(entered), engines.abreast), length, setting, pace, metric_s)
     bounded = clock is not None and clock.budget_s is not None
     resamples, judging_s = resampling(setting, shape, seconds, metric_s, bounded=bounded)
     if clock is not None and clock.budget_s is not None:
@@ -107,7 +107,7 @@ def make_plan(
     return Plan(
         shape=shape, length=length, rungs=rungs, baseline=base, candidates=tuple(entered), seed=seed,
         look_rows=look_rows, resamples=resamples,
-        threads=engines.threads, engine=engines.engine, lanes=engines.lanes, figures=engines.figures,
+        threads=engines.threads, engine=engines.engine, lanes=engines.lanes, abreast=engines.abreast, figures=engines.figures,
         shadow_decay=max(1 - 100 / length, 0.9) if profile.passes < MANY_PASSES and not own_epochs else None, notes=tuple(notes),
         constraints=constraints, made_for={"task": profile.task, "metric": setting.judge.metric.name},
         estimate={

@@ -221,7 +221,7 @@ class Race:
             if entry.status != "paused":
                 self.engine.drop(measurement.trial)  # its outputs are kept, and its state lies in its checkpoint
             reached = f"{self.bench.judge.metric.name} {shown(entry.value)} after {measurement.step} steps"
-            self.say(f"  {measurement.trial}: {reached}{_fault(measurement)}")
+            self.say(f"  {measurement.trial}: {reached}{_remarks(measurement)}")
 
     def _take(self, entry: Entered, measurement: Measurement, final: float | None) -> None:
         entry.measured.append(measurement)
@@ -294,5 +294,5 @@ class Race:
         return sum(m.train_s + m.eval_s for m in entry.measured) / steps if steps else 0.0
 
 
-def _fault(measurement: Measurement) -> str:
-    return f", {measurement.fault}" if measurement.fault else ""
+def _remarks(measurement: Measurement) -> str:
+    return "".join(f", {remark}" for remark in (measurement.fault, measurement.note) if remark)

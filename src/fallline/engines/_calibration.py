@@ -29,6 +29,7 @@ class Calibration:
 
     engine: str
     lanes: int = 1
+    abreast: int = 1  # lanes with a core each
     threads: int = 1
     step_s: float | None = None  # seconds a step in a lane while all lanes train; None: not measured
     slowdown: float = 1.0  # how much longer a step takes then than alone
@@ -59,7 +60,7 @@ def calibrate(bench: Workbench, recipe: Recipe, demand: Demand, asked: str = "au
     name, lanes = _parsed(asked)
     entries = all_engines()
     if name == REFERENCE:
-        return Calibration(REFERENCE, 1, demand.threads)
+        return Calibration(REFERENCE, threads=demand.threads)
     entry = engine_entry("processes" if name == "auto" else name)
     notes = []
     reason = entry.refuses(bench)
@@ -69,13 +70,15 @@ def calibrate(bench: Workbench, recipe: Recipe, demand: Demand, asked: str = "au
         reason = entry.refuses(bench)
     if reason:
         notes += [f"engine {entry.name} {reason}; trials run one after another"] if name != "auto" or _unexpected(bench) else []
-        return Calibration(REFERENCE, 1, demand.threads, notes=tuple(notes))
+        return Calibration(REFERENCE, threads=demand.threads, notes=tuple(notes))
     count, short = _lanes(entry, demand, lanes)
     notes += short
     if count < 2:
-        return Calibration(REFERENCE, 1, demand.threads, notes=tuple(notes))
-    if name != "auto" or not entry.processes:
-        return Calibration(entry.name, count, notes=tuple(notes))
+        return Calibration(REFERENCE, threads=demand.threads, notes=tuple(notes))
+    if not entry.exact:
+        notes.append(f"engine {entry.name} equals `train` of the same recipe within rounding, not bit for bit")
+    if name != "auto":
+        return Calibration(entry.name, count, abreast=count if entry.processes else 1, notes=tuple(notes))
     if 2 * count > cores() and demand.seconds < WORTH_S:
         return Calibration(REFERENCE, notes=tuple(notes))
     return _measured(bench, recipe, demand, entry, count, tuple(notes))
@@ -91,13 +94,13 @@ def _measured(bench: Workbench, recipe: Recipe, demand: Demand, entry: EngineEnt
             alone.append(_alone(bench, recipe, threads))
             together.append(_mean(engine.paces(recipe, TIMED_S)))
     if None in alone or None in together:
-        return Calibration(REFERENCE, 1, threads, notes=notes)  # the recipe cannot be trained, and the race will say why
+        return Calibration(REFERENCE, threads=threads, notes=notes)  # the recipe cannot be trained, and the race will say why
     alone_s, pace = min(filter(None, alone)), min(filter(None, together))
     figures = {REFERENCE: round(1 / alone_s, 1), entry.name: round(lanes / pace, 1)}
     if figures[entry.name] < figures[REFERENCE]:
-        return Calibration(REFERENCE, 1, threads, step_s=alone_s, figures=figures, notes=notes)
+        return Calibration(REFERENCE, threads=threads, step_s=alone_s, figures=figures, notes=notes)
     one_s = alone_s if threads == 1 else _alone(bench, recipe, 1) or alone_s
-    return Calibration(entry.name, lanes, 1, step_s=pace, slowdown=max(pace / one_s, 1.0), figures=figures, notes=notes)
+    return Calibration(entry.name, lanes, lanes, 1, step_s=pace, slowdown=max(pace / one_s, 1.0), figures=figures, notes=notes)
 
 
 def _mean(paces: Sequence[float | None]) -> float | None:

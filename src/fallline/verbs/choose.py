@@ -29,7 +29,9 @@ def choose(
     budget: Annotated[str | None, flags.race("--budget", "Wall time, all included: 90s, 10m, 1h30m.", "TIME")] = None,
     price: Annotated[float | None, flags.race("--price", "Work, in plain trainings: 1, 2, 3.5, 8, 20 or more. Default: 3.5.")] = None,
     seed: Annotated[int | None, flags.race("--seed", "Of splits, initial weights, batches and draws. Default: 0.", least=0)] = None,
-    engine: Annotated[str, flags.race("--engine", "auto or sequential.", "NAME")] = "auto",
+    engine: Annotated[
+        str, flags.race("--engine", "auto, sequential, processes (or processes:4 for the number of lanes), fused.", "NAME")
+    ] = "auto",
     device: flags.Device = None,
     plan: Annotated[str | None, flags.race("--plan", "Run a plan again: the plan.json of a run, or a saved dry run.", "FILE")] = None,
     dry_run: Annotated[bool, flags.race("--dry-run", "Print the plan and stop. Nothing is written.")] = False,
