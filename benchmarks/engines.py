@@ -162,7 +162,7 @@ def fused_against_processes(repeats: int) -> None:
         where = setting(mlp(*widths), widths[:1], batch).bench_of(0, 0)
         with contextlib.closing(Processes(where, cores())) as processes:
             rate(processes, trials(cores(), 10))  # workers are there
-            those = trials(lanes, 1500, mixed=True)
+            those = trials(lanes, 800, mixed=True)
             engines = {"sequential": Sequential(where), "processes": processes, "fused": Fused(where, lanes)}
             found = in_turn({name: partial(rate, engine, those) for name, engine in engines.items()}, repeats)
         ratios = ratio(found, "processes", "sequential"), ratio(found, "fused", "processes")

@@ -51,7 +51,7 @@ def main() -> None:
         document, (low, high) = verdict.document, verdict.interval
         facts, cost, task = document["verdict"], document["cost"], document["problem"]["task"]
         figures = f"{facts['baseline']:,.5g} | {facts['metric']:,.5g} | {low:,.4g} to {high:,.4g} | {verdict.status} | {facts['winner']}"
-        shares = f"{cost['training_s'] / cost['race_s']:.1%} | {cost['evaluation_s'] / cost['race_s']:.1%}"
+        shares = f"{cost['training_s'] / cost['lane_s']:.1%} | {cost['evaluation_s'] / cost['lane_s']:.1%}"
         price = f"{cost['price_work']:.2f} | {cost['wall_s']:.0f} s ({cost['price_wall']:.1f})"
         print(f"| {name.split('/')[1]} | {task} | {metric} | {figures} | {price} | {shares} |", flush=True)
 
