@@ -53,7 +53,7 @@ def ranked_losses(profile: Profile, judge: Judge) -> list[RankedLoss]:
     """The losses that can be trained on here, most promising first: for the metric, for the profile, then the plain one."""
     ranked = []
     for entry in catalogue.all_losses().values():
-        if entry.applies(profile):
+        if entry.applies(profile) or entry.on_request:
             continue
         reasons = []
         score = float(entry.suits(profile))
@@ -81,7 +81,7 @@ def _unlike(ranked: Sequence[RankedLoss]) -> list[str]:
 
 def why_not(profile: Profile) -> dict[str, str]:
     """The losses that are no candidates here, each with the reason."""
-    return {name: reason for name, entry in catalogue.all_losses().items() if (reason := entry.applies(profile))}
+    return {name: reason for name, entry in catalogue.all_losses().items() if (reason := entry.applies(profile) or entry.on_request)}
 
 
 def plain_loss(profile: Profile) -> str:

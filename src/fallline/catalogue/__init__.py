@@ -44,7 +44,8 @@ class Hyperparameter:
     choices: tuple[Value, ...] = ()
     unit: str = ""  # "share of the length", "target MAD"; empty: as the paper writes it
     above_zero: bool = False  # zero itself is refused
-    below: float | None = None  # values from here on are refused; None: no such bound
+    above: float | None = None  # values up to here are refused; None: no such bound
+    below: float | None = None  # values from here on are refused
     negative: bool = False  # numbers below zero are taken too
     whole: bool = False  # whole numbers only
 
@@ -71,6 +72,8 @@ class Hyperparameter:
             raise UsageError(f"{owner}: {name} must be a whole number, got {value}")
         if self.below is not None and value >= self.below:
             raise UsageError(f"{owner}: {name} must be below {self.below:g}, got {value}; leave it out to let the race choose it")
+        if self.above is not None and value <= self.above:
+            raise UsageError(f"{owner}: {name} must be above {self.above:g}, got {value}; leave it out to let the race choose it")
         if (value < 0 and not self.negative) or (self.above_zero and value == 0):
             wanted = "positive" if self.above_zero else "zero or more"
             raise UsageError(f"{owner}: {name} must be {wanted}, got {value}; leave it out to let the race choose it")
@@ -128,6 +131,8 @@ class Loss(Entry):
     suits: Callable[[Profile], float] = lambda profile: 0.0  # how strongly the profile speaks for it, 0 not at all, 1 strongly
     metrics: tuple[str, ...] = ()  # metrics that this loss optimises directly
     kin: str = ""  # a loss so alike that racing both would waste a candidate
+    on_request: str = ""  # why a race tries it only where the user names it: what it assumes no profile can tell; "" otherwise
+    held_constant: bool = False  # a part of it counts as a constant in the gradient, which then is not the slope of the value
     refuses: Callable[[Profile], str] = _anywhere  # why it cannot take these targets; "" when it can
     settle: Callable[[Settings, Profile], dict[str, Value]] = _as_declared  # relative values (target MAD, class counts) -> absolute ones
 
