@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fallline._discover import discover
 from fallline._errors import UsageError, unknown
+from fallline.catalogue._set_aside import SET_ASIDE as SET_ASIDE
+from fallline.catalogue._set_aside import SetAside as SetAside
 
 if TYPE_CHECKING:
     import torch
@@ -222,6 +224,9 @@ def _named(kind: str, name: str, entries: Mapping[str, Kind]) -> Kind:
     for entry in entries.values():
         if key in entry.aliases:
             return entry
+    for known in SET_ASIDE:
+        if (known.kind, known.name) == (kind, key):
+            raise UsageError(f"{kind} {key} is no candidate: {known.why}")
     raise unknown(kind, name, entries, aliases=[alias for entry in entries.values() for alias in entry.aliases])
 
 
