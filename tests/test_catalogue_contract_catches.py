@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -31,6 +31,16 @@ def shrinking(groups: list[dict[str, object]], h: object) -> torch.optim.Optimiz
     """Decay on every group, `decay=False` or not."""
     plain = [{"params": group["params"]} for group in groups]
     return torch.optim.AdamW(plain, lr=ADAMW.example["lr"], weight_decay=ADAMW.example["weight_decay"])
+
+
+class Creeping:
+    """A clip whose bound falls with every call, and that cannot say where it stands."""
+
+    calls = 0
+
+    def __call__(self, parameters: Sequence[torch.Tensor]) -> None:
+        self.calls += 1
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0 / self.calls)
 
 
 FAULTS: dict[str, tuple[Entry, Callable[..., None]]] = {
@@ -76,6 +86,7 @@ FAULTS: dict[str, tuple[Entry, Callable[..., None]]] = {
         clips.check_bounds,
     ),
     "a clip of other code": (replace(NORM, code=lambda h: "torch.nn.utils.clip_grad_value_(parameters, 1.0)"), clips.check_code),
+    "a memory that is not saved": (replace(NORM, build=lambda h: Creeping()), clips.check_resume),
     "an example that proves nothing": (replace(NORM, example={"max_norm": 1.0}), suite.check_space),
     "an example that is missing": (replace(NORM, example={}), suite.check_space),
     "a default outside its range": (

@@ -125,6 +125,13 @@ def test_every_schedule_goes_on_as_if_there_had_been_no_pause(name: str) -> None
     check(bench(), recipe(schedule=chosen(entry, {})))
 
 
+@pytest.mark.parametrize("name", list(catalogue.all_clips()))
+def test_every_clip_goes_on_as_if_there_had_been_no_pause(name: str) -> None:
+    entry = catalogue.clip(name)
+    check(bench(), recipe(clip=chosen(entry)))
+    check(bench(), recipe(clip=chosen(entry, {})))
+
+
 def test_a_plateau_schedule_has_dropped_before_one_of_the_pauses() -> None:
     where, what = bench(), recipe(schedule=chosen(catalogue.schedule("plateau"), {"patience": 1, "factor": 0.5, "threshold": 0.2}))
     training = start(where, what)

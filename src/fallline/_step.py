@@ -223,6 +223,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """Everything a later process needs to go on as if there had been no pause: tensors and plain containers."""
+        remembered = getattr(self.clip, "state_dict", None)
         return {
             "step": self.step,
             "model": self.model.state_dict(),
@@ -231,6 +232,7 @@ class Training:
             "shadow": None if self.shadow is None else self.shadow.model.state_dict(),
             "scheduler": None if self.own_scheduler is None else self.own_scheduler.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "clip": None if remembered is None else remembered(),
             "looks": [(look.step, look.value) for look in self.looks],
             "best": None if self.best is None else (self.best.step, self.best.value),
             "best_weights": self.best_weights,
@@ -251,6 +253,9 @@ class Training:
             self.own_scheduler.load_state_dict(state["scheduler"])
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
+        remember = getattr(self.clip, "load_state_dict", None)
+        if remember is not None:
+            remember(state["clip"])
         self.looks = [Look(step, value) for step, value in state["looks"]]
         self.best = None if state["best"] is None else Look(*state["best"])
         self.best_weights = state["best_weights"]

@@ -61,8 +61,9 @@ class Hyperparameter:
             if not isinstance(value, bool):
                 raise UsageError(f"{owner}: {name} must be true or false, got {value!r}")
             return
-        if self.default is None and (value is None or isinstance(value, list)):
-            for item in value or []:
+        listed = isinstance(value, list) and (self.default is None or isinstance(self.default, list))
+        if listed or (self.default is None and value is None):
+            for item in value if isinstance(value, list) else []:
                 self._check_number(owner, f"each number of {name}", item)
             return
         self._check_number(owner, name, value)
@@ -186,10 +187,14 @@ class Schedule(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class Clip(Entry):
-    """What is done to gradients between backward and step; `build(h)` takes the parameters and returns a function of them."""
+    """What is done to gradients between backward and step; `build(h)` gives a function of the parameters.
+
+    One that remembers has `state_dict` and `load_state_dict` besides; a training carries it over a pause.
+    """
 
     build: Callable[[Settings], ClipFunction | None]
     code: Callable[[Settings], str]  # a statement in `parameters`; "" for none
+    begin: Callable[[Settings], str] = lambda h: ""  # a statement before the first step, where `code` needs something made
 
 
 @dataclass(frozen=True, kw_only=True)

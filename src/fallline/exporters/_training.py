@@ -50,7 +50,7 @@ def _lazy(case: Case) -> list[str]:
 def _loop(page: Page, case: Case) -> None:
     """The straight loop: one step after another, with a look at valid where the recipe has one."""
     recipe, setup, main = case.recipe, case.setup, page.main
-    clip = clip_code(case)
+    clip = clip_code(page, case)
     if clip:
         main.append('parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]')
     if recipe.schedule.own:
