@@ -1,6 +1,8 @@
-"""Muon equals torch's own at bfloat16's precision, its other half equals AdamW, and clips keep their bounds."""
+"""None of torch is forgotten; Muon equals torch's own at bfloat16's precision, its other half equals AdamW, and clips keep their bounds."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from fallline import catalogue
 from fallline._errors import UsageError
+from fallline.catalogue import SET_ASIDE
 from fallline.catalogue.optimizers import fastest, torch_groups
 from fallline.catalogue.optimizers._muon import MuonAdamW, muon_scale, orthogonalised
 from fallline.testing.clips import gradients, start
@@ -82,6 +85,18 @@ def test_a_convolution_is_read_as_outputs_times_everything_else() -> None:
             optimizer.step()
     assert torch.equal(kernel.detach().flatten(1), flat.detach())
     assert muon_scale(kernel.shape, "match_rms_adamw") == muon_scale(flat.shape, "match_rms_adamw")
+
+
+def test_every_optimizer_of_torch_is_an_entry_or_set_aside_with_the_reason() -> None:
+    known = {
+        name
+        for name, kind in vars(torch.optim).items()
+        if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer
+    }
+    entries = " ".join(f"{entry.source} {entry.title}" for entry in catalogue.all_optimizers().values())
+    here = {name for name in known if re.search(rf"\b{name}\b", entries)}
+    aside = {entry.title.removeprefix("torch.optim.") for entry in SET_ASIDE if entry.kind == "optimizer"}
+    assert here | aside >= known, f"neither entry nor set aside: {sorted(known - here - aside)}"
 
 
 def test_the_fastest_form_is_asked_for_where_the_class_has_it() -> None:

@@ -123,7 +123,7 @@ def test_draws_take_schedules_by_their_facts_and_move_losses_and_take_over_a_chi
     parent = plan.candidates[0]
     lr = parent.recipe.lr or 0.0
     child = replace(parent, recipe=replace(parent.recipe, lr_change=LrChange(10, 1 / 3)))
-    drawn = draws([child], 60, 5)
+    drawn = draws([child], 120, 5)
     known = {entry.name for entry in catalogue.all_schedules().values() if not entry.reads_metric and not entry.flat}
     assert {candidate.recipe.schedule.name for candidate in drawn} >= known - {parent.recipe.schedule.name}
     delta = parent.recipe.loss.settings["delta"]

@@ -242,6 +242,8 @@ def _filled(entered: list[Candidate], constraints: Constraints, profile: Profile
     """When the user's constraints leave too few recipes, the optimizer they name at its default, then at other lrs and schedules."""
     if not entered:
         name = constraints.names.get("optimizer", "adamw")
+        if reason := catalogue.optimizer(name).applies(profile):
+            raise UsageError(f"optimizer {name} {reason}")
         row = {"name": name, "optimizer": {"name": name}, "schedule": {"name": "cosine", "warmup": 0.02}}
         made = constraints.apply(_recipe(row, loss, profile, frame))
         if made is None:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from fallline import catalogue
 from fallline._average import Average
 from fallline._batches import STEP, reseeder, stream
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
-from fallline._errors import RefusedError
+from fallline._demands import judging, step_with_closure
+from fallline._errors import RefusedError, UsageError
 from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, lr_curve
 from fallline._problem import call
 from fallline._recipe import Recipe
@@ -46,6 +48,10 @@ class Training:
         problem, recipe = self.bench.problem, self.recipe
         self.loss = build_loss(recipe, problem, next(self.model.parameters(), None))
         self.optimizer = build_optimizer(recipe, self.model, problem)
+        self.closure = not recipe.optimizer.own and catalogue.optimizer(recipe.optimizer.name).closure
+        if self.closure and problem.precision == "16":
+            advice = 'precision "16" scales the loss and cannot follow; take "bf16" or "32"'
+            raise UsageError(f"optimizer {recipe.optimizer.name} evaluates the loss several times a step, and {advice}")
         self.clip = build_clip(recipe, problem)
         self.own_scheduler = build_scheduler(recipe, self.optimizer, problem) if recipe.schedule.own else None
         self.curve = None if recipe.schedule.own else lr_curve(recipe)
@@ -125,12 +131,9 @@ class Training:
         widens = problem.precision in ("bf16", "16") and not own_loss  # a target in half precision would lose its digits
         scheduler = self.own_scheduler if problem.scheduler_step == "batch" else None
         reaction = self._reaction()
-        loss = torch.zeros(())
-        for step in range(self.step, end):
-            if curve is not None or reaction != 1.0:
-                factor = reaction if curve is None else reaction * curve(step)
-                for group, peak in zip(groups, peaks, strict=True):
-                    group["lr"] = peak * factor
+
+        def gradients(step: int) -> Tensor:
+            """Backward through all batches of one step; gives the loss."""
             for k in range(step * accumulate, (step + 1) * accumulate):
                 inputs, target = batches(k)
                 reseed(stream(seed, STEP, k))
@@ -138,7 +141,7 @@ class Training:
                     output = call(model, inputs)
                     if widens:
                         output = output.float()
-                    loss = loss_of(output, target if classes or own_loss else target.to(output.dtype))
+                    loss: Tensor = loss_of(output, target if classes or own_loss else target.to(output.dtype))
                 if accumulate > 1:
                     loss = loss / accumulate
                 (loss if scaler is None else scaler.scale(loss)).backward()
@@ -146,11 +149,23 @@ class Training:
                 scaler.unscale_(optimizer)
             if clip is not None:
                 clip(parameters)
-            if scaler is None:
-                optimizer.step()
+            return loss
+
+        loss = torch.zeros(())
+        for step in range(self.step, end):
+            if curve is not None or reaction != 1.0:
+                factor = reaction if curve is None else reaction * curve(step)
+                for group, peak in zip(groups, peaks, strict=True):
+                    group["lr"] = peak * factor
+            if self.closure:
+                loss = step_with_closure(optimizer, model, partial(gradients, step))
             else:
-                scaler.step(optimizer)
-                scaler.update()
+                loss = gradients(step)
+                if scaler is None:
+                    optimizer.step()
+                else:
+                    scaler.step(optimizer)
+                    scaler.update()
             optimizer.zero_grad(set_to_none=True)
             if average is not None:
                 average.update(step)
@@ -177,7 +192,8 @@ class Training:
 
     def _timed(self, model: nn.Module) -> float:
         began = time.perf_counter()
-        value = self.bench.look(model, self.recipe)
+        with judging(self.optimizer):
+            value = self.bench.look(model, self.recipe)
         self.eval_s += time.perf_counter() - began
         return value
 
@@ -196,7 +212,8 @@ class Training:
         if self.best is None or sign * value < sign * self.best.value:
             self.best = look
             if self.recipe.keep == "best":
-                self.best_weights = {name: tensor.detach().clone() for name, tensor in self.judged.state_dict().items()}
+                with judging(self.optimizer):
+                    self.best_weights = {name: tensor.detach().clone() for name, tensor in self.judged.state_dict().items()}
         elif self.recipe.patience is not None and sum(past.step > self.best.step for past in self.looks) >= self.recipe.patience:
             self.stopped_at = self.step
         return value
@@ -213,7 +230,8 @@ class Training:
 
     def final(self) -> nn.Module:
         """The trained model that the recipe hands back."""
-        model = copy.deepcopy(self.judged)
+        with judging(self.optimizer):
+            model = copy.deepcopy(self.judged)
         if self.best_weights is not None:
             model.load_state_dict(self.best_weights)
         if self.average is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -163,6 +164,10 @@ class Optimizer(Entry):
     decay: str = "weight_decay"  # how decay is spelled: "weight_decay" (decoupled), "l2" (coupled) or "" (none)
     passes_per_step: int = 1  # forward-backward passes that one step costs
     full_batch: bool = False  # only meaningful when a batch is the whole of train
+    closure: bool = False  # evaluates the loss itself: step(closure)
+    switches: bool = False  # eval() puts the weights that it wants judged in the place of those that it trains, train() undoes that
+    heeds_schedule: bool = True  # False: lr is read once, and no schedule acts
+    package: str = ""  # the module beside torch that it comes from, brought by the extra `optimizers`
     matrices: bool = False  # treats matrices apart from the other parameters
     stock: str = ""  # "torch.optim.AdamW" when build returns exactly that class
     refuses: Callable[[Profile], str] = _anywhere
@@ -171,6 +176,8 @@ class Optimizer(Entry):
         """Why this optimizer is no candidate for the problem; an empty string when it is."""
         if self.full_batch and profile.batches_per_epoch > 1:
             return "needs the whole of train in one batch"
+        if self.package and find_spec(self.package) is None:
+            return 'needs an extra package: pip install "fallline[optimizers]"'
         return self.refuses(profile)
 
 

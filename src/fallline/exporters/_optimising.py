@@ -49,7 +49,7 @@ def optimizer_lines(page: Page, case: Case) -> list[str]:
         )
     shown = {**h, "lr": Spelled(h["lr"], "LR")}
     code = entry.code(shown, fast_keyword(entry, h, case))
-    page.need("import torch")
+    page.need("import torch", *([f"import {entry.package}"] if entry.package else []))
     page.add(OPTIMIZER, carried(entry, code))
     groups = _groups(page, case, entry, "WEIGHT_DECAY" if decay else "0.0")
     return [f"groups = {groups}", f"optimizer = {code}"]
