@@ -177,16 +177,40 @@ def test_an_optimizer_of_the_users_own_that_switches_is_judged_as_it_wants(tmp_p
 @given(seed=st.integers(0, 2**32), begin=st.integers(0, 8))
 def test_the_average_is_the_mean_of_the_weights_since_it_began(seed: int, begin: int) -> None:
     entry = catalogue.optimizer("asgd")
-    groups = fresh(seed)
+    groups, others = fresh(seed), parameters_of(fresh(seed))
     optimizer = entry.build(groups, {**entry.defaults(), "begin": begin})
+    theirs = torch.optim.ASGD(others, lr=0.01, lambd=0.0, t0=begin)
     seen = []
     for step in range(10):
         descend(entry, optimizer, parameters_of(groups), 1, first=step)
+        descend(entry, theirs, others, 1, first=step)
         seen.append([parameter.detach().clone() for parameter in parameters_of(groups)])
     with judging(optimizer):
         for k, parameter in enumerate(parameters_of(groups)):
-            torch.testing.assert_close(
-                parameter.detach(), torch.stack([step[k] for step in seen[begin + 1 :]]).mean(0), rtol=1e-4, atol=1e-5
-            )
-    assert all(torch.equal(parameter, old) for parameter, old in zip(parameters_of(groups), seen[-1], strict=True))
-    assert bowl(parameters_of(groups)).isfinite()
+            torch.testing.assert_close(parameter.detach(), torch.stack([weights[k] for weights in seen[begin:]]).mean(0))
+    for ours, last, other in zip(parameters_of(groups), seen[-1], others, strict=True):
+        assert torch.equal(ours, last)
+        torch.testing.assert_close(ours, other)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sam_equals_that_of_pytorch_optimizer(seed: int) -> None:
+    library = pytest.importorskip("pytorch_optimizer", reason='needs the extra: pip install "fallline[optimizers]"')
+    entry = catalogue.optimizer("sam")
+    groups, others = fresh(seed), parameters_of(fresh(seed))
+    ours = entry.build([{**group, "decay": True} for group in groups], entry.example)
+    theirs = library.SAM(others, torch.optim.SGD, rho=0.2, lr=0.02, momentum=0.5, weight_decay=0.1)
+    for _ in range(10):
+        for optimizer, parameters in ((ours, parameters_of(groups)), (theirs, others)):
+
+            def closure(optimizer: Any = optimizer, parameters: Any = parameters) -> torch.Tensor:
+                optimizer.zero_grad()
+                loss = bowl(parameters)
+                loss.backward()
+                return loss
+
+            if optimizer is theirs:
+                closure()  # it wants the first gradient beforehand
+            optimizer.step(closure)
+    for one, other in zip(parameters_of(groups), others, strict=True):
+        torch.testing.assert_close(one, other)

@@ -1,4 +1,4 @@
-"""Averaged SGD whose average is judged and handed back; stands alone, so exported scripts carry it whole."""
+"""SGD whose averaged weights are judged and handed back; stands alone, so exported scripts carry it whole."""
 
 from __future__ import annotations
 
@@ -8,15 +8,32 @@ from typing import Any
 import torch
 
 
-class AveragedSGD(torch.optim.ASGD):
-    """torch's ASGD, which keeps the average and leaves it in its state: `eval` puts it into the model, `train` takes it out again."""
+class AveragedSGD(torch.optim.Optimizer):
+    """torch.optim.ASGD with lambd 0, whose average, which torch leaves in the state, changes places with the weights by `eval` and `train`."""
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def __init__(self, groups: list[dict[str, Any]], lr: float, begin: int, weight_decay: float = 0.0) -> None:
+        super().__init__(groups, {"lr": lr, "begin": begin, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             for parameter in group["params"]:
-                if "eta" in self.state[parameter]:  # torch would take the lr of the step before
-                    self.state[parameter]["eta"].fill_(group["lr"])
-        return super().step(closure)
+                if parameter.grad is not None:
+                    self._update(parameter, group)
+        return loss
+
+    def _update(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["steps"], state["average"] = 0, torch.zeros_like(parameter)
+        assert parameter.grad is not None
+        parameter.sub_(group["lr"] * parameter.grad.add(parameter, alpha=group["weight_decay"]))
+        state["steps"] += 1
+        state["average"].lerp_(parameter, 1.0 / max(1, state["steps"] - group["begin"]))  # until it begins it is the weights themselves
 
     def eval(self) -> None:
         self._exchange()
@@ -28,8 +45,7 @@ class AveragedSGD(torch.optim.ASGD):
     def _exchange(self) -> None:
         for group in self.param_groups:
             for parameter in group["params"]:
-                if "ax" in self.state[parameter]:
-                    average = self.state[parameter]["ax"]
+                if "average" in self.state[parameter]:
                     trained = parameter.clone()
-                    parameter.copy_(average)
-                    average.copy_(trained)
+                    parameter.copy_(self.state[parameter]["average"])
+                    self.state[parameter]["average"].copy_(trained)

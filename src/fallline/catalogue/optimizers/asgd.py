@@ -26,18 +26,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fallline.catalogue import Hyperparameter, Optimizer, Settings
-from fallline.catalogue.optimizers import fastest, l2, lr, torch_groups
+from fallline.catalogue.optimizers import l2, lr, torch_groups
 
 if TYPE_CHECKING:
     import torch
 
 
 def build(groups: list[dict[str, Any]], h: Settings) -> torch.optim.Optimizer:
-    import torch
-
     from fallline.catalogue.optimizers._asgd import AveragedSGD
 
-    return AveragedSGD(torch_groups(groups, h["l2"]), lr=h["lr"], lambd=0.0, t0=h["begin"], **fastest(torch.optim.ASGD, groups))
+    return AveragedSGD(torch_groups(groups, h["l2"]), lr=h["lr"], begin=int(h["begin"]))
 
 
 ENTRY = Optimizer(
@@ -60,7 +58,7 @@ ENTRY = Optimizer(
     example={"lr": 0.1, "begin": 3, "l2": 0.1},
     family="averaged",
     build=build,
-    code=lambda h, fast: f"AveragedSGD(groups, lr={h['lr']!r}, lambd=0.0, t0={h['begin']!r}{fast})",
+    code=lambda h, fast: f"AveragedSGD(groups, lr={h['lr']!r}, begin={int(h['begin'])})",
     state_copies=1,
     decay="l2",
     switches=True,
