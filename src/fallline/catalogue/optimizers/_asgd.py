@@ -9,7 +9,7 @@ import torch
 
 
 class AveragedSGD(torch.optim.Optimizer):
-    """torch.optim.ASGD with lambd 0, whose average, which torch leaves in the state, changes places with the weights by `eval` and `train`."""
+    """torch.optim.ASGD with lambd 0, but `eval` and `train` exchange the average, which torch leaves in its state, and the weights."""
 
     def __init__(self, groups: list[dict[str, Any]], lr: float, begin: int, weight_decay: float = 0.0) -> None:
         super().__init__(groups, {"lr": lr, "begin": begin, "weight_decay": weight_decay})
