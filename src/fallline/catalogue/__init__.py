@@ -32,6 +32,7 @@ Settings: TypeAlias = "Mapping[str, Any]"  # name -> Value; Any, because reading
 LossFunction: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 ClipFunction: TypeAlias = "Callable[[Sequence[torch.Tensor]], object]"
 
+EXTRA = 'needs an extra package: pip install "fallline[optimizers]"'
 FAMILIES = ("sgd", "adaptive", "sign", "matrix", "averaged", "parameter-free")
 
 
@@ -166,6 +167,8 @@ class Optimizer(Entry):
     full_batch: bool = False  # only meaningful when a batch is the whole of train
     closure: bool = False  # evaluates the loss itself: step(closure)
     switches: bool = False  # eval() puts the weights that it wants judged in the place of those that it trains, train() undoes that
+    measures_first: bool = False  # its first step only measures and moves nothing
+    lags: bool = False  # lr is in its momentum or its average too, so that a schedule acts some steps late
     heeds_schedule: bool = True  # False: lr is read once, and no schedule acts
     package: str = ""  # the module beside torch that it comes from, brought by the extra `optimizers`
     matrices: bool = False  # treats matrices apart from the other parameters
@@ -177,7 +180,7 @@ class Optimizer(Entry):
         if self.full_batch and profile.batches_per_epoch > 1:
             return "needs the whole of train in one batch"
         if self.package and find_spec(self.package) is None:
-            return 'needs an extra package: pip install "fallline[optimizers]"'
+            return EXTRA
         return self.refuses(profile)
 
 

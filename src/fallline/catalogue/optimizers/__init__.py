@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fallline.catalogue import Hyperparameter, Settings
+from fallline._errors import UsageError
+from fallline._profile import Profile
+from fallline.catalogue import EXTRA, Hyperparameter, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +47,24 @@ def torch_groups(groups: list[dict[str, Any]], decay: float, *, kinds: bool = Fa
         plain = {key: value for key, value in group.items() if key not in ours}
         spelled.append({**plain, "weight_decay": decay if group.get("decay", True) else 0.0})
     return spelled
+
+
+def library(name: str, groups: list[dict[str, Any]], decay: float, **settings: Any) -> torch.optim.Optimizer:
+    """The optimizer `name` of pytorch_optimizer.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
+    try:
+        package = import_module("pytorch_optimizer")
+    except ModuleNotFoundError as error:
+        raise UsageError(f"optimizer {name} {EXTRA}") from error
+    return getattr(package, name)(torch_groups(groups, decay), **settings)  # type: ignore[no-any-return]
+
+
+def needs_matrices(profile: Profile) -> str:
+    """Why an optimizer made for weight matrices is no candidate."""
+    return "" if profile.matrices + profile.convolutions else "needs weight matrices, the model trains none"
 
 
 def keywords(settings: Settings, *skip: str) -> str:
