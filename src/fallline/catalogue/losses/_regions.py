@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 
 def flattened(values: torch.Tensor) -> torch.Tensor:
@@ -13,18 +13,17 @@ def flattened(values: torch.Tensor) -> torch.Tensor:
     return values.unsqueeze(1) if values.ndim == 1 else values.movedim(1, -1).flatten(0, -2)
 
 
-def places(output: torch.Tensor, target: torch.Tensor, ignore_index: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits and the truth as 0 and 1, both (places, columns); class numbers become one column each, ignored places are left out."""
+def truth_of(output: torch.Tensor, target: torch.Tensor, ignore_index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The truth as 0 and 1, (places, columns), one column a class; and 1 for each place that counts, (places, 1).
+
+    Places that do not count are weighed with zero and not left out, so that no shape depends on the data.
+    """
     if output.shape == target.shape:
-        return flattened(output), flattened(target)
-    kept = target.flatten() != ignore_index
-    return flattened(output)[kept], one_hot(target.flatten()[kept], output.shape[1]).to(output.dtype)
-
-
-def shares(output: torch.Tensor, target: torch.Tensor, ignore_index: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Probabilities and the truth, both (places, columns)."""
-    logits, truth = places(output, target, ignore_index)
-    return (logits.sigmoid() if output.shape == target.shape else logits.softmax(dim=1)), truth
+        truth = flattened(target)
+        return truth, torch.ones_like(truth[:, :1])
+    kept = (target != ignore_index).flatten().unsqueeze(1)
+    classes = torch.arange(output.shape[1], device=target.device)
+    return ((target.flatten().unsqueeze(1) == classes) & kept).to(output.dtype), kept.to(output.dtype)
 
 
 def tversky_loss(
@@ -33,11 +32,14 @@ def tversky_loss(
     """1 - overlap / (overlap + a * false positives + b * false negatives), averaged over classes; Dice is a = b = 1/2."""
 
     def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        probability, truth = shares(output, target, ignore_index)
+        truth, counts = truth_of(output, target, ignore_index)
+        logits = flattened(output)
+        probability = logits.sigmoid() if output.shape == target.shape else logits.softmax(dim=1)
         # Means in the place of sums: `smooth` then does not depend on the size of the batch.
-        overlap = (probability * truth).mean(dim=0)
-        spilt = (probability * (1.0 - truth)).mean(dim=0)
-        missed = ((1.0 - probability) * truth).mean(dim=0)
+        weight = counts / counts.sum()
+        overlap = (weight * probability * truth).sum(dim=0)
+        spilt = (weight * probability * (1.0 - truth)).sum(dim=0)
+        missed = (weight * (1.0 - probability) * truth).sum(dim=0)
         return (1.0 - (overlap + smooth) / (overlap + false_positives * spilt + false_negatives * missed + smooth)).mean()
 
     return loss
@@ -61,18 +63,19 @@ def lovasz_loss(ignore_index: int) -> Callable[[torch.Tensor, torch.Tensor], tor
     """The Lovasz extension of 1 - intersection over union: hinge errors for yes or no, softmax errors for classes."""
 
     def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        logits, truth = places(output, target, ignore_index)
+        truth, counts = truth_of(output, target, ignore_index)
+        logits = flattened(output)
         if output.shape == target.shape:
-            errors, counted = (1.0 - logits * (2.0 * truth - 1.0)).clamp(min=0.0), torch.ones_like(truth[0])
+            errors, present = (1.0 - logits * (2.0 * truth - 1.0)).clamp(min=0.0), torch.ones_like(truth[0])
         else:
-            errors = (truth - logits.softmax(dim=1)).abs()
-            counted = truth.amax(dim=0)  # classes that occur in the batch: for the others any output at all is equally wrong
+            errors = (truth - logits.softmax(dim=1)).abs() * counts  # at zero a place is sorted last, and counts nothing
+            present = truth.amax(dim=0)  # classes that occur in the batch: for the others any output at all is equally wrong
         errors, order = errors.sort(dim=0, descending=True)
         ordered = truth.gather(0, order)
         intersection = ordered.sum(dim=0) - ordered.cumsum(dim=0)
         union = ordered.sum(dim=0) + (1.0 - ordered).cumsum(dim=0)
         jaccard = 1.0 - intersection / union  # of the first k places taken as wrong
         steps = torch.diff(jaccard, dim=0, prepend=torch.zeros_like(jaccard[:1]))
-        return ((errors * steps).sum(dim=0) * counted).sum() / counted.sum()
+        return ((errors * steps).sum(dim=0) * present).sum() / present.sum()
 
     return loss

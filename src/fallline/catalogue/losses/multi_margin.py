@@ -35,7 +35,10 @@ def multi_margin(margin: float, p: int, ignore_index: int) -> LossFunction:
 
     def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         kept = target != ignore_index  # torch's own knows no class to pass over
-        return torch.nn.functional.multi_margin_loss(output[kept], target[kept], p=p, margin=margin)
+        index = target.where(kept, 0).unsqueeze(1)
+        lacking = (margin - output.gather(1, index) + output).clamp(min=0.0) ** p
+        each = lacking.scatter(1, index, 0.0).sum(dim=1) / output.shape[1]
+        return torch.sum(each * kept) / kept.sum()
 
     return loss
 
