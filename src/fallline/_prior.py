@@ -242,13 +242,16 @@ def _filled(entered: list[Candidate], constraints: Constraints, profile: Profile
     """When the user's constraints leave too few recipes, the optimizer they name at its default, then at other lrs and schedules."""
     if not entered:
         name = constraints.names.get("optimizer", "adamw")
-        if reason := catalogue.optimizer(name).applies(profile):
+        entry = catalogue.optimizer(name)
+        if reason := entry.applies(profile):
             raise UsageError(f"optimizer {name} {reason}")
-        row = {"name": name, "optimizer": {"name": name}, "schedule": {"name": "cosine", "warmup": 0.02}}
+        # an average does a falling schedule's work, and where no schedule acts none is written into the recipe
+        shape = "constant" if entry.switches or not entry.heeds_schedule else "cosine"
+        row = {"name": name, "optimizer": {"name": name}, "schedule": {"name": shape, "warmup": 0.02 if entry.heeds_schedule else 0.0}}
         made = constraints.apply(_recipe(row, loss, profile, frame))
         if made is None:
             raise UsageError(f"no recipe can keep all of: {constraints.describe()}; drop one of them")
-        entered = [Candidate(f"{name}-cosine", made, f"{name} at its default lr with a cosine")]
+        entered = [Candidate(f"{name}-{shape}", made, f"{name} at its default lr with a {shape} schedule")]
     first = entered[0]
     for factor in (3.0, 1 / 3, 10.0, 0.1):
         if len(entered) >= count or first.recipe.lr is None or "lr" in constraints.settings:

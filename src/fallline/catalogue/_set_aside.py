@@ -54,4 +54,16 @@ SET_ASIDE = (
         "torch.optim.SparseAdam",
         "takes sparse gradients only, which other optimizers cannot take; say sparse=False",
     ),
+    SetAside(
+        "optimizer",
+        "shampoo",
+        "Shampoo",
+        "pytorch_optimizer's plain form fails on small problems, its scalable one keeps what no checkpoint holds; take soap, its kin",
+    ),
+    SetAside(
+        "optimizer",
+        "sophia",
+        "Sophia",
+        "needs second derivatives, for which every backward pass would have to keep its graph; use it in a loop of your own",
+    ),
 )
