@@ -210,6 +210,8 @@ def _moved(part: Part, space: Mapping[str, Hyperparameter], generator: random.Ra
             settings[name] = min(max(value * 10 ** generator.uniform(-0.5, 0.5), hyper.low), hyper.high)
         else:
             settings[name] = min(max(value + generator.uniform(-0.2, 0.2) * (hyper.high - hyper.low), hyper.low), hyper.high)
+        if hyper.whole:
+            settings[name] = round(settings[name])
     return Part(part.name, settings)
 
 
