@@ -114,6 +114,22 @@ def test_every_look_within_a_step_sees_the_same_batch_dropout_and_clip(name: str
     assert lengths == pytest.approx([0.01] * len(lengths), rel=1e-3)
 
 
+def test_the_loss_that_an_optimizer_reads_is_that_of_all_batches_of_a_step() -> None:
+    training = start(bench(accumulate=3), recipe(optimizer=chosen(catalogue.optimizer("sam"), {"lr": 1e-9, "rho": 1e-9}), steps=1))
+    heard = []
+    step = training.optimizer.step
+
+    def listening(closure: Any) -> Any:
+        return step(lambda: heard.append(float(loss := closure())) or loss)
+
+    training.optimizer.step = listening  # type: ignore[method-assign]
+    losses = []
+    loss_of = training.loss
+    training.loss = lambda output, target: losses.append(loss_of(output, target)) or losses[-1]
+    training.run(1)
+    assert heard[0] == pytest.approx(sum(float(loss.detach()) for loss in losses[:3]) / 3)
+
+
 @pytest.mark.parametrize("name", ASKING)
 def test_what_cannot_give_the_loss_again_refuses_the_optimizer(name: str) -> None:
     needed(name)

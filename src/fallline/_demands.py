@@ -7,6 +7,23 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from fallline import catalogue
+from fallline._errors import UsageError
+from fallline._recipe import Recipe
+
+
+def needs_closure(recipe: Recipe, precision: str) -> bool:
+    """Whether the recipe's optimizer evaluates the loss itself.
+
+    Raises:
+        UsageError: it does, and the precision cannot follow.
+    """
+    asks = not recipe.optimizer.own and catalogue.optimizer(recipe.optimizer.name).closure
+    if asks and precision == "16":
+        advice = 'precision "16" scales the loss and cannot follow; take "bf16" or "32"'
+        raise UsageError(f"optimizer {recipe.optimizer.name} evaluates the loss several times a step, and {advice}")
+    return asks
+
 
 def step_with_closure(optimizer: torch.optim.Optimizer, model: torch.nn.Module, gradients: Callable[[], torch.Tensor]) -> torch.Tensor:
     """One update by an optimizer that evaluates the loss itself, as often as it likes; gives the loss before it.

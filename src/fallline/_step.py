@@ -19,8 +19,8 @@ from fallline import catalogue
 from fallline._average import Average
 from fallline._batches import STEP, reseeder, stream
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
-from fallline._demands import judging, step_with_closure
-from fallline._errors import RefusedError, UsageError
+from fallline._demands import judging, needs_closure, step_with_closure
+from fallline._errors import RefusedError
 from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, lr_curve
 from fallline._problem import call
 from fallline._recipe import Recipe
@@ -48,10 +48,7 @@ class Training:
         problem, recipe = self.bench.problem, self.recipe
         self.loss = build_loss(recipe, problem, next(self.model.parameters(), None))
         self.optimizer = build_optimizer(recipe, self.model, problem)
-        self.closure = not recipe.optimizer.own and catalogue.optimizer(recipe.optimizer.name).closure
-        if self.closure and problem.precision == "16":
-            advice = 'precision "16" scales the loss and cannot follow; take "bf16" or "32"'
-            raise UsageError(f"optimizer {recipe.optimizer.name} evaluates the loss several times a step, and {advice}")
+        self.closure = needs_closure(recipe, problem.precision)
         self.clip = build_clip(recipe, problem)
         self.own_scheduler = build_scheduler(recipe, self.optimizer, problem) if recipe.schedule.own else None
         self.curve = None if recipe.schedule.own else lr_curve(recipe)
@@ -133,7 +130,8 @@ class Training:
         reaction = self._reaction()
 
         def gradients(step: int) -> Tensor:
-            """Backward through all batches of one step; gives the loss."""
+            """Backward through all batches of one step; gives the loss of the last, or of all where the optimizer reads it."""
+            parts: list[Tensor] = []
             for k in range(step * accumulate, (step + 1) * accumulate):
                 inputs, target = batches(k)
                 reseed(stream(seed, STEP, k))
@@ -145,11 +143,12 @@ class Training:
                 if accumulate > 1:
                     loss = loss / accumulate
                 (loss if scaler is None else scaler.scale(loss)).backward()
+                parts.append(loss.detach())
             if scaler is not None and clip is not None:
                 scaler.unscale_(optimizer)
             if clip is not None:
                 clip(parameters)
-            return loss
+            return torch.stack(parts).sum() if self.closure and accumulate > 1 else loss
 
         loss = torch.zeros(())
         for step in range(self.step, end):

@@ -203,8 +203,8 @@ class Clip(Entry):
     """
 
     build: Callable[[Settings], ClipFunction | None]
-    code: Callable[[Settings], str]  # a statement in `parameters`; "" for none
     begin: Callable[[Settings], str] = lambda h: ""  # a statement before the first step, where `code` needs something made
+    code: Callable[[Settings], str]  # a statement in `parameters`; "" for none
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,8 +126,12 @@ def _forward_and_backward(page: Page, case: Case) -> list[str]:
 def _closure(page: Page, case: Case, clip: str) -> list[str]:
     """One step by an optimizer that evaluates the loss itself, on batches that are taken once."""
     page.add("Optimizer", copied(step_with_closure))
-    count = "range(ACCUMULATE)" if case.setup["accumulate"] > 1 else "range(1)"
-    body = [*_forward_and_backward(page, case), *([clip] if clip else []), "return loss"]
+    accumulates = case.setup["accumulate"] > 1
+    count = "range(ACCUMULATE)" if accumulates else "range(1)"
+    backward = _forward_and_backward(page, case)
+    if accumulates:  # the optimizer reads the loss of all batches together
+        backward = ["parts = []", *backward, "    parts.append(loss.detach())"]
+    body = [*backward, *([clip] if clip else []), "return torch.stack(parts).sum()" if accumulates else "return loss"]
     lines = [f"taken = [next(endless) for _ in {count}]", "", "def gradients():", *(f"    {line}" for line in body), ""]
     return [*lines, "step_with_closure(optimizer, model, gradients)", "optimizer.zero_grad(set_to_none=True)"]
 

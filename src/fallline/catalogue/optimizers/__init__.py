@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fallline._errors import UsageError
@@ -49,24 +49,6 @@ def torch_groups(groups: list[dict[str, Any]], decay: float, *, kinds: bool = Fa
     return spelled
 
 
-def library(name: str, groups: list[dict[str, Any]], decay: float, **settings: Any) -> torch.optim.Optimizer:
-    """The optimizer `name` of pytorch_optimizer.
-
-    Raises:
-        UsageError: the package is not installed.
-    """
-    try:
-        package = import_module("pytorch_optimizer")
-    except ModuleNotFoundError as error:
-        raise UsageError(f"optimizer {name} {EXTRA}") from error
-    return getattr(package, name)(torch_groups(groups, decay), **settings)  # type: ignore[no-any-return]
-
-
-def needs_matrices(profile: Profile) -> str:
-    """Why an optimizer made for weight matrices is no candidate."""
-    return "" if profile.matrices + profile.convolutions else "needs weight matrices, the model trains none"
-
-
 def keywords(settings: Settings, *skip: str) -> str:
     """Settings as the arguments of a call in source code, in their own order."""
     return ", ".join(f"{name}={value!r}" for name, value in settings.items() if name not in skip)
@@ -97,3 +79,21 @@ def weight_decay(default: float, why: str, high: float = 0.3) -> Hyperparameter:
 def l2(why: str = "torch's default: no decay unless asked for", high: float = 1e-2) -> Hyperparameter:
     """Coupled decay: l2 times the weight is added to its gradient, and goes through the whole update rule."""
     return Hyperparameter(default=0.0, why=why, low=1e-6, high=high, log=True)
+
+
+def library(name: str, groups: list[dict[str, Any]], decay: float, **settings: Any) -> torch.optim.Optimizer:
+    """The optimizer `name` of pytorch_optimizer.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
+    try:
+        package = importlib.import_module("pytorch_optimizer")
+    except ModuleNotFoundError as error:
+        raise UsageError(f"optimizer {name} {EXTRA}") from error
+    return getattr(package, name)(torch_groups(groups, decay), **settings)  # type: ignore[no-any-return]
+
+
+def needs_matrices(profile: Profile) -> str:
+    """Why an optimizer made for weight matrices is no candidate."""
+    return "" if profile.matrices + profile.convolutions else "needs weight matrices, the model trains none"
