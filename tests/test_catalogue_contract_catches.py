@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,7 +14,7 @@ from fallline.catalogue.optimizers import torch_groups
 from fallline.testing import catalogue as suite
 from fallline.testing import clips, losses, optimizers, schedules
 
-MSE, HUBER, POISSON = (catalogue.loss(name) for name in ("mse", "huber", "poisson_nll"))
+MSE, HUBER, POISSON, ENTROPY = (catalogue.loss(name) for name in ("mse", "huber", "poisson_nll", "cross_entropy"))
 SGD, ADAMW = (catalogue.optimizer(name) for name in ("sgd", "adamw"))
 COSINE, PLATEAU = (catalogue.schedule(name) for name in ("cosine", "plateau"))
 NORM = catalogue.clip("norm")
@@ -33,6 +33,29 @@ def shrinking(groups: list[dict[str, object]], h: object) -> torch.optim.Optimiz
     return torch.optim.AdamW(plain, lr=ADAMW.example["lr"], weight_decay=ADAMW.example["weight_decay"])
 
 
+class Creeping:
+    """A clip whose bound falls with every call, and that cannot say where it stands."""
+
+    calls = 0
+
+    def __call__(self, parameters: Sequence[torch.Tensor]) -> None:
+        self.calls += 1
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0 / self.calls)
+
+
+def choosy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy over a selection, whose size a traced program takes for a constant."""
+    kept = (target != 0).nonzero().flatten()
+    return torch.nn.functional.cross_entropy(output[kept], target[kept], reduction="sum") / len(kept)
+
+
+def looking(groups: list[dict[str, object]], h: object) -> torch.optim.Optimizer:
+    """SGD with an `eval` that nobody declared."""
+    optimizer = SGD.build(groups, h)
+    optimizer.eval = optimizer.train = lambda: None  # type: ignore[attr-defined]
+    return optimizer
+
+
 FAULTS: dict[str, tuple[Entry, Callable[..., None]]] = {
     "the sum in place of the mean": (replace(MSE, build=lambda h: torch.nn.MSELoss(reduction="sum")), losses.check_mean),
     "one value an example": (replace(MSE, build=lambda h: torch.nn.MSELoss(reduction="none")), losses.check_values),
@@ -43,6 +66,12 @@ FAULTS: dict[str, tuple[Entry, Callable[..., None]]] = {
     "settings under a new name": (replace(HUBER, settle=lambda h, profile: {"threshold": 1.0}), losses.check_settled),
     "a link that its code is not": (replace(POISSON, link_code="output"), losses.check_link),
     "a share above one": (replace(MSE, suits=lambda profile: 2.0), losses.check_applies),
+    "a size that hangs on the data": (replace(ENTROPY, build=lambda h: choosy), losses.check_lanes),
+    "a gradient held constant for nothing": (replace(MSE, held_constant=True), losses.check_gradient),
+    "weights to judge that are not declared": (replace(SGD, build=looking), optimizers.check_switch),
+    "a lag that is none": (replace(SGD, lags=True), optimizers.check_lr),
+    "a schedule that acts all the same": (replace(SGD, heeds_schedule=False), optimizers.check_lr),
+    "a first step that does not only measure": (replace(ADAMW, measures_first=True), optimizers.check_decay),
     "decay that is forgotten": (
         replace(ADAMW, build=lambda groups, h: ADAMW.build(groups, {**h, "weight_decay": 0.01})),
         optimizers.check_hyperparameters,
@@ -76,6 +105,7 @@ FAULTS: dict[str, tuple[Entry, Callable[..., None]]] = {
         clips.check_bounds,
     ),
     "a clip of other code": (replace(NORM, code=lambda h: "torch.nn.utils.clip_grad_value_(parameters, 1.0)"), clips.check_code),
+    "a memory that is not saved": (replace(NORM, build=lambda h: Creeping()), clips.check_resume),
     "an example that proves nothing": (replace(NORM, example={"max_norm": 1.0}), suite.check_space),
     "an example that is missing": (replace(NORM, example={}), suite.check_space),
     "a default outside its range": (

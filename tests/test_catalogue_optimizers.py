@@ -1,6 +1,9 @@
-"""Muon equals torch's own at bfloat16's precision, its other half equals AdamW, and clips keep their bounds."""
+"""None of torch is forgotten; Muon equals torch's own at bfloat16's precision, its other half equals AdamW, and clips keep their bounds."""
 
 from __future__ import annotations
+
+import re
+import sys
 
 import pytest
 import torch
@@ -9,8 +12,10 @@ from hypothesis import strategies as st
 
 from fallline import catalogue
 from fallline._errors import UsageError
+from fallline.catalogue import SET_ASIDE
 from fallline.catalogue.optimizers import fastest, torch_groups
 from fallline.catalogue.optimizers._muon import MuonAdamW, muon_scale, orthogonalised
+from fallline.testing import losses
 from fallline.testing.clips import gradients, start
 
 BFLOAT16 = 2**-8  # its relative precision; five Newton-Schulz steps multiply it by a few
@@ -82,6 +87,49 @@ def test_a_convolution_is_read_as_outputs_times_everything_else() -> None:
             optimizer.step()
     assert torch.equal(kernel.detach().flatten(1), flat.detach())
     assert muon_scale(kernel.shape, "match_rms_adamw") == muon_scale(flat.shape, "match_rms_adamw")
+
+
+def test_a_cautious_step_waits_where_it_disagrees_with_the_gradient_and_is_adamw_where_none_does() -> None:
+    entry = catalogue.optimizer("cautious_adamw")
+    settings = {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.1}
+    (ours,), (theirs,) = ([torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0, 4.0]).double())] for _ in range(2))
+    cautious = entry.build([{"params": [ours], "decay": True}], settings)
+    plain = torch.optim.AdamW([theirs], lr=0.01, weight_decay=0.1)
+    for gradient in ([1.0, -1.0, 2.0, 0.5], [2.0, -1.0, 1.0, 0.25]):
+        for parameter, optimizer in ((ours, cautious), (theirs, plain)):
+            parameter.grad = torch.tensor(gradient).double()
+            optimizer.step()
+        torch.testing.assert_close(ours, theirs)
+    before = theirs.detach().clone()
+    for parameter, optimizer in ((ours, cautious), (theirs, plain)):
+        parameter.grad = torch.tensor([-0.1, -1.0, 1.0, 1.0]).double()  # the first has turned, its momentum has not
+        optimizer.step()
+    kept = before * (1 - 0.01 * 0.1)
+    wanted = kept + (theirs.detach() - kept) * torch.tensor([0.0, 4 / 3, 4 / 3, 4 / 3])
+    torch.testing.assert_close(ours.detach(), wanted)
+
+
+def test_every_optimizer_of_torch_is_an_entry_or_set_aside_with_the_reason() -> None:
+    known = {
+        name
+        for name, kind in vars(torch.optim).items()
+        if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer
+    }
+    entries = " ".join(f"{entry.source} {entry.title}" for entry in catalogue.all_optimizers().values())
+    here = {name for name in known if re.search(rf"\b{name}\b", entries)}
+    aside = {entry.title.removeprefix("torch.optim.") for entry in SET_ASIDE if entry.kind == "optimizer"}
+    assert here | aside >= known, f"neither entry nor set aside: {sorted(known - here - aside)}"
+
+
+@pytest.mark.parametrize("name", [name for name, entry in catalogue.all_optimizers().items() if entry.package])
+def test_an_optimizer_of_an_absent_package_says_how_to_get_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = catalogue.optimizer(name)
+    monkeypatch.setitem(sys.modules, entry.package, None)
+    with pytest.raises(UsageError, match=re.escape('pip install "fallline[optimizers]"')):
+        entry.build([{"params": matrices(), "decay": True, "kind": "matrix"}], entry.defaults())
+    monkeypatch.setattr(catalogue, "find_spec", lambda package: None)
+    profile = losses.profile(catalogue.loss("mse"), "regression")
+    assert 'pip install "fallline[optimizers]"' in entry.applies(profile)
 
 
 def test_the_fastest_form_is_asked_for_where_the_class_has_it() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler as torch_schedulers
 
 from fallline import catalogue
+from fallline._errors import UsageError
 from fallline.catalogue import Settings
 from fallline.catalogue.schedules import warmed
 from fallline.testing.schedules import curve
@@ -35,11 +36,16 @@ REFERENCES: dict[str, Reference] = {
         final_div_factor=h["final_div_factor"],
         cycle_momentum=False,
     ),
+    "polynomial": lambda o, n, h: torch_schedulers.PolynomialLR(o, total_iters=n, power=h["power"]),
+    "multi_step": lambda o, n, h: torch_schedulers.MultiStepLR(
+        o, milestones=[max(1, round(share * n)) for share in h["milestones"]], gamma=h["gamma"]
+    ),
     "cyclical": lambda o, n, h: torch_schedulers.CyclicLR(
         o, base_lr=h["low"], max_lr=1.0, step_size_up=max(1, round(n / (2 * h["cycles"]))), cycle_momentum=False
     ),
 }
-TORCH_HAS_NONE = {"wsd", "plateau"}  # plateau reads the metric and is compared below
+# plateau reads the metric, and restarts fall on torch's whole steps only at some lengths: both are compared below
+TORCH_HAS_NONE = {"wsd", "plateau", "warm_restarts"}
 
 
 def stepped(reference: Reference, length: int, settings: Settings) -> list[float]:
@@ -65,6 +71,28 @@ def test_a_schedule_equals_the_one_of_torch(name: str, length: int) -> None:
     entry = catalogue.schedule(name)
     for settings in (entry.defaults(), entry.example):
         assert curve(entry, length, settings) == pytest.approx(stepped(REFERENCES[name], length, settings), abs=1e-9)
+
+
+@pytest.mark.parametrize(("cycles", "mult", "first"), [(1, 2, 50), (3, 2, 10), (2, 3, 25), (4, 1, 9)])
+def test_restarts_equal_those_of_torch_where_cycles_are_whole_steps(cycles: int, mult: int, first: int) -> None:
+    entry = catalogue.schedule("warm_restarts")
+    length = first * sum(mult**k for k in range(cycles))
+    for final in (0.0, 0.1):
+        settings = {**entry.defaults(), "cycles": cycles, "mult": mult, "final": final}
+        rates = stepped(
+            lambda o, n, h: torch_schedulers.CosineAnnealingWarmRestarts(o, T_0=first, T_mult=mult, eta_min=h["final"]), length, settings
+        )
+        assert curve(entry, length, settings) == pytest.approx(rates, abs=1e-9)
+
+
+def test_a_list_of_numbers_is_checked_number_by_number() -> None:
+    entry = catalogue.schedule("multi_step")
+    entry.check({"milestones": [0.1]})
+    for wrong in ([0.5, 1.0], [0.0], ["half"]):
+        with pytest.raises(UsageError, match="each number of milestones"):
+            entry.check({"milestones": wrong})
+    with pytest.raises(UsageError, match="milestones must be a finite number"):
+        entry.check({"milestones": None})
 
 
 @pytest.mark.parametrize("name", ["factor", "patience", "threshold"])
@@ -108,7 +136,7 @@ def test_a_warm_up_climbs_evenly_and_hands_over_every_step_that_is_left(length: 
 
 
 @given(length=st.integers(20, 2000))
-@pytest.mark.parametrize("name", ["step", "exponential", "linear", "cosine", "wsd"])
+@pytest.mark.parametrize("name", ["step", "multi_step", "exponential", "linear", "polynomial", "cosine", "wsd"])
 def test_a_decay_never_climbs(name: str, length: int) -> None:
     entry = catalogue.schedule(name)
     factors = curve(entry, length, entry.defaults())

@@ -366,6 +366,9 @@ def test_catalogue_and_metrics_list_what_there_is(fallline: Fallline) -> None:
     assert {row["kind"] for row in only} == {"optimizer"}
     assert all(row["family"] for row in only)
     assert "adaptive" in fallline("catalogue").out
+    everything = json.loads(fallline("catalogue", "losses", "--all", "--output-format", "json").out)["catalogue"]
+    assert {row["name"]: row["why"] for row in everything if "why" in row}["ctc"].startswith("reads the lengths")
+    assert "set aside" in fallline("catalogue", "--all").out
     fitting = fallline("metrics", "--task", "binary").out
     assert "auroc" in fitting
     assert "rmse" not in fitting

@@ -69,7 +69,10 @@ def test_a_loss_trains_in_the_script(name: str, tmp_path: Path, check_same: Chec
 
 @pytest.mark.parametrize("name", catalogue.all_optimizers())
 def test_an_optimizer_steps_in_the_script(name: str, tmp_path: Path, check_same: Checker) -> None:
-    example = dict(catalogue.optimizer(name).example)
+    entry = catalogue.optimizer(name)
+    if entry.package:
+        pytest.importorskip(entry.package, reason='needs the extra: pip install "fallline[optimizers]"')
+    example = dict(entry.example)
     text = check_same(opened(tmp_path / "work", file_for("regression")), {"optimizer": Part(name, example)})
     assert "groups = parameter_groups(model)" in text
 

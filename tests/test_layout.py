@@ -26,7 +26,7 @@ LADDER = (
     ("catalogue", "zh"),
     ("_recipe",),
     ("_parts", "_judge", "_constraints", "_prior"),
-    ("_average", "_bench", "_step", "_loop", "_rehearse"),
+    ("_average", "_bench", "_demands", "_step", "_loop", "_rehearse"),
     ("engines",),
     ("_verdict", "policies"),
     ("_budget", "_plan", "_run", "_setting", "_planning", "_entered", "_cutoff", "_race"),

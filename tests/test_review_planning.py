@@ -24,7 +24,7 @@ from fallline._fingerprint import fingerprint
 from fallline._plan import LOOKS, Plan, look_rows_for, shape_for
 from fallline._planning import length_of, looks_of, make_plan, paced, resampling
 from fallline._prior import Candidate, draws
-from fallline._recipe import LrChange
+from fallline._recipe import LrChange, Part, Recipe
 from fallline._run import Run
 from fallline._setting import prepare
 from fallline._step import start
@@ -123,7 +123,7 @@ def test_draws_take_schedules_by_their_facts_and_move_losses_and_take_over_a_chi
     parent = plan.candidates[0]
     lr = parent.recipe.lr or 0.0
     child = replace(parent, recipe=replace(parent.recipe, lr_change=LrChange(10, 1 / 3)))
-    drawn = draws([child], 60, 5)
+    drawn = draws([child], 120, 5)
     known = {entry.name for entry in catalogue.all_schedules().values() if not entry.reads_metric and not entry.flat}
     assert {candidate.recipe.schedule.name for candidate in drawn} >= known - {parent.recipe.schedule.name}
     delta = parent.recipe.loss.settings["delta"]
@@ -131,6 +131,16 @@ def test_draws_take_schedules_by_their_facts_and_move_losses_and_take_over_a_chi
     assert len(moved) > 10
     assert all(delta / 3.2 < value < delta * 3.2 for value in moved)
     assert all(candidate.recipe.lr_change is None and lr / 10 < (candidate.recipe.lr or 0) < lr * 1.1 for candidate in drawn)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in catalogue.all_optimizers().items() if not entry.package])
+def test_whatever_is_drawn_could_stand_in_a_recipe(name: str) -> None:
+    entry = catalogue.optimizer(name)
+    for loss in (entry for entry in catalogue.all_losses().values() if not any(hyper.default is None for hyper in entry.space.values())):
+        recipe = Recipe(loss=Part(loss.name, loss.defaults()), optimizer=Part(name, entry.defaults()), steps=10)
+        for candidate in draws([Candidate("parent", recipe, "")], 8, 1):
+            again = Recipe.from_toml(candidate.recipe.to_toml())  # refuses what is impossible
+            assert (again.loss, again.optimizer) == (candidate.recipe.loss, candidate.recipe.optimizer)
 
 
 # plans that are given ----------------------------------------------------------------------------------------------------------------

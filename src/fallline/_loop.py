@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from fallline import catalogue
 from fallline._batches import STEP, Batches, reseeder, stream, tree_map
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
+from fallline._demands import judging
 from fallline._errors import RefusedError, UsageError
 from fallline._parts import build_loss, build_optimizer, build_scheduler, load_state, lr_curve
 from fallline._recipe import Recipe
@@ -53,6 +54,8 @@ class LoopTraining:
         problem = bench.problem
         self.loss = build_loss(recipe, problem, next(model.parameters(), None))
         self.optimizer = build_optimizer(recipe, model, problem)
+        if not recipe.optimizer.own and catalogue.optimizer(recipe.optimizer.name).closure:
+            raise UsageError(f"optimizer {recipe.optimizer.name} calls a closure, which your own loop does not give it; take another")
         self.batches = bench.data.batches(recipe.seed, bench.device)
         self.curve = None if recipe.schedule.own else lr_curve(recipe)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
@@ -122,7 +125,8 @@ class LoopTraining:
 
     def measure(self) -> float:
         began = time.perf_counter()
-        value = self.bench.look(self.model, self.recipe)
+        with judging(self.optimizer):
+            value = self.bench.look(self.model, self.recipe)
         self.eval_s += time.perf_counter() - began
         return value
 
@@ -135,7 +139,8 @@ class LoopTraining:
         if self.best is None or sign * value < sign * self.best.value:
             self.best = look
             if self.recipe.keep == "best":
-                self.best_weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+                with judging(self.optimizer):
+                    self.best_weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         elif self.recipe.patience is not None and sum(past.step > self.best.step for past in self.looks) >= self.recipe.patience:
             self.stopped_at = self.step
         return value
@@ -146,7 +151,8 @@ class LoopTraining:
         return self.looks[-1].value if self.looks else self.measure()
 
     def final(self) -> nn.Module:
-        model = copy.deepcopy(self.model)
+        with judging(self.optimizer):
+            model = copy.deepcopy(self.model)
         if self.best_weights is not None:
             model.load_state_dict(self.best_weights)
         return model

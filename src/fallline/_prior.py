@@ -53,7 +53,7 @@ def ranked_losses(profile: Profile, judge: Judge) -> list[RankedLoss]:
     """The losses that can be trained on here, most promising first: for the metric, for the profile, then the plain one."""
     ranked = []
     for entry in catalogue.all_losses().values():
-        if entry.applies(profile):
+        if entry.applies(profile) or entry.on_request:
             continue
         reasons = []
         score = float(entry.suits(profile))
@@ -81,7 +81,7 @@ def _unlike(ranked: Sequence[RankedLoss]) -> list[str]:
 
 def why_not(profile: Profile) -> dict[str, str]:
     """The losses that are no candidates here, each with the reason."""
-    return {name: reason for name, entry in catalogue.all_losses().items() if (reason := entry.applies(profile))}
+    return {name: reason for name, entry in catalogue.all_losses().items() if (reason := entry.applies(profile) or entry.on_request)}
 
 
 def plain_loss(profile: Profile) -> str:
@@ -210,6 +210,8 @@ def _moved(part: Part, space: Mapping[str, Hyperparameter], generator: random.Ra
             settings[name] = min(max(value * 10 ** generator.uniform(-0.5, 0.5), hyper.low), hyper.high)
         else:
             settings[name] = min(max(value + generator.uniform(-0.2, 0.2) * (hyper.high - hyper.low), hyper.low), hyper.high)
+        if hyper.whole:
+            settings[name] = round(settings[name])
     return Part(part.name, settings)
 
 
@@ -242,11 +244,16 @@ def _filled(entered: list[Candidate], constraints: Constraints, profile: Profile
     """When the user's constraints leave too few recipes, the optimizer they name at its default, then at other lrs and schedules."""
     if not entered:
         name = constraints.names.get("optimizer", "adamw")
-        row = {"name": name, "optimizer": {"name": name}, "schedule": {"name": "cosine", "warmup": 0.02}}
+        entry = catalogue.optimizer(name)
+        if reason := entry.applies(profile):
+            raise UsageError(f"optimizer {name} {reason}")
+        # an average does a falling schedule's work, and where no schedule acts none is written into the recipe
+        shape = "constant" if entry.switches or not entry.heeds_schedule else "cosine"
+        row = {"name": name, "optimizer": {"name": name}, "schedule": {"name": shape, "warmup": 0.02 if entry.heeds_schedule else 0.0}}
         made = constraints.apply(_recipe(row, loss, profile, frame))
         if made is None:
             raise UsageError(f"no recipe can keep all of: {constraints.describe()}; drop one of them")
-        entered = [Candidate(f"{name}-cosine", made, f"{name} at its default lr with a cosine")]
+        entered = [Candidate(f"{name}-{shape}", made, f"{name} at its default lr with a {shape} schedule")]
     first = entered[0]
     for factor in (3.0, 1 / 3, 10.0, 0.1):
         if len(entered) >= count or first.recipe.lr is None or "lr" in constraints.settings:

@@ -182,14 +182,18 @@ def _model(problem: Problem) -> dict[str, Any]:
 
 def _own(problem: Problem, plan: Plan) -> dict[str, Any]:
     """The parts of the user's own set-up, by what they are."""
+    optimizer: Any = None
     scheduler: Any = None
-    if problem.scheduler is not None:
-        # One that fails here fails in the race too, where that is a measurement with a reason.
-        with contextlib.suppress(Exception):
-            scheduler = build_scheduler(plan.baseline, build_optimizer(plan.baseline, problem.new_model(0), problem), problem)
+    # One that fails here fails in the race too, where that is a measurement with a reason.
+    with contextlib.suppress(Exception):
+        if problem.optimizer is not None or problem.scheduler is not None:
+            optimizer = build_optimizer(plan.baseline, problem.new_model(0), problem)
+        if problem.scheduler is not None:
+            scheduler = build_scheduler(plan.baseline, optimizer, problem)
     kinds: dict[str, Any] = {
         "loss": "function" if problem.loss is not None else None,
         "optimizer": "object" if isinstance(problem.optimizer, torch.optim.Optimizer) else "function" if problem.optimizer else None,
+        "optimizer_switches": True if problem.optimizer is not None and hasattr(optimizer, "eval") else None,
         "scheduler": "object" if hasattr(problem.scheduler, "optimizer") else "function" if problem.scheduler else None,
         "scheduler_reads": scheduler.mode if isinstance(scheduler, ReduceLROnPlateau) else None,
         "clip": float(problem.clip) if isinstance(problem.clip, int | float) else "function" if problem.clip is not None else None,

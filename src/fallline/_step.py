@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from fallline import catalogue
 from fallline._average import Average
 from fallline._batches import STEP, reseeder, stream
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
+from fallline._demands import judging, needs_closure, step_with_closure
 from fallline._errors import RefusedError
 from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, load_state, lr_curve
 from fallline._problem import call
@@ -46,6 +48,7 @@ class Training:
         problem, recipe = self.bench.problem, self.recipe
         self.loss = build_loss(recipe, problem, next(self.model.parameters(), None))
         self.optimizer = build_optimizer(recipe, self.model, problem)
+        self.closure = needs_closure(recipe, problem.precision)
         self.clip = build_clip(recipe, problem)
         self.own_scheduler = build_scheduler(recipe, self.optimizer, problem) if recipe.schedule.own else None
         self.curve = None if recipe.schedule.own else lr_curve(recipe)
@@ -127,12 +130,10 @@ class Training:
         widens = problem.precision in ("bf16", "16") and not own_loss  # a target in half precision would lose its digits
         scheduler = self.own_scheduler if problem.scheduler_step == "batch" else None
         reaction = self.reaction()
-        loss = torch.zeros(())
-        for step in range(self.step, end):
-            if curve is not None or reaction != 1.0:
-                factor = reaction if curve is None else reaction * curve(step)
-                for group, peak in zip(groups, peaks, strict=True):
-                    group["lr"] = peak * factor
+
+        def gradients(step: int) -> Tensor:
+            """Backward through all batches of one step; gives the loss of the last, or of all where the optimizer reads it."""
+            parts: list[Tensor] = []
             for k in range(step * accumulate, (step + 1) * accumulate):
                 inputs, target = batches(k)
                 reseed(stream(seed, STEP, k))
@@ -140,19 +141,32 @@ class Training:
                     output = call(model, inputs)
                     if widens:
                         output = output.float()
-                    loss = loss_of(output, target if classes or own_loss else target.to(output.dtype))
+                    loss: Tensor = loss_of(output, target if classes or own_loss else target.to(output.dtype))
                 if accumulate > 1:
                     loss = loss / accumulate
                 (loss if scaler is None else scaler.scale(loss)).backward()
+                parts.append(loss.detach())
             if scaler is not None and clip is not None:
                 scaler.unscale_(optimizer)
             if clip is not None:
                 clip(parameters)
-            if scaler is None:
-                optimizer.step()
+            return torch.stack(parts).sum() if self.closure and accumulate > 1 else loss
+
+        loss = torch.zeros(())
+        for step in range(self.step, end):
+            if curve is not None or reaction != 1.0:
+                factor = reaction if curve is None else reaction * curve(step)
+                for group, peak in zip(groups, peaks, strict=True):
+                    group["lr"] = peak * factor
+            if self.closure:
+                loss = step_with_closure(optimizer, model, partial(gradients, step))
             else:
-                scaler.step(optimizer)
-                scaler.update()
+                loss = gradients(step)
+                if scaler is None:
+                    optimizer.step()
+                else:
+                    scaler.step(optimizer)
+                    scaler.update()
             optimizer.zero_grad(set_to_none=True)
             if average is not None:
                 average.update(step)
@@ -179,7 +193,8 @@ class Training:
 
     def _timed(self, model: nn.Module) -> float:
         began = time.perf_counter()
-        value = self.bench.look(model, self.recipe)
+        with judging(self.optimizer):
+            value = self.bench.look(model, self.recipe)
         self.eval_s += time.perf_counter() - began
         return value
 
@@ -198,7 +213,8 @@ class Training:
         if self.best is None or sign * value < sign * self.best.value:
             self.best = look
             if self.recipe.keep == "best":
-                self.best_weights = {name: tensor.detach().clone() for name, tensor in self.judged.state_dict().items()}
+                with judging(self.optimizer):
+                    self.best_weights = {name: tensor.detach().clone() for name, tensor in self.judged.state_dict().items()}
         elif self.recipe.patience is not None and sum(past.step > self.best.step for past in self.looks) >= self.recipe.patience:
             self.stopped_at = self.step
         return value
@@ -215,7 +231,8 @@ class Training:
 
     def final(self) -> nn.Module:
         """The trained model that the recipe hands back."""
-        model = copy.deepcopy(self.judged)
+        with judging(self.optimizer):
+            model = copy.deepcopy(self.judged)
         if self.best_weights is not None:
             model.load_state_dict(self.best_weights)
         if self.average is not None:
@@ -225,6 +242,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """Everything a later process needs to go on as if there had been no pause: tensors and plain containers."""
+        remembered = getattr(self.clip, "state_dict", None)
         return {
             "step": self.step,
             "model": self.model.state_dict(),
@@ -233,6 +251,7 @@ class Training:
             "shadow": None if self.shadow is None else self.shadow.model.state_dict(),
             "scheduler": None if self.own_scheduler is None else self.own_scheduler.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "clip": None if remembered is None else remembered(),
             "looks": [(look.step, look.value) for look in self.looks],
             "best": None if self.best is None else (self.best.step, self.best.value),
             "best_weights": self.best_weights,
@@ -253,6 +272,9 @@ class Training:
             self.own_scheduler.load_state_dict(state["scheduler"])
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
+        remember = getattr(self.clip, "load_state_dict", None)
+        if remember is not None:
+            remember(state["clip"])
         self.looks = [Look(step, value) for step, value in state["looks"]]
         self.best = None if state["best"] is None else Look(*state["best"])
         self.best_weights = state["best_weights"]

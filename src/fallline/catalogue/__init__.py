@@ -12,11 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fallline._discover import discover
 from fallline._errors import UsageError, unknown
+from fallline.catalogue._set_aside import SET_ASIDE as SET_ASIDE
+from fallline.catalogue._set_aside import SetAside as SetAside
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +33,7 @@ LossFunction: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 ClipFunction: TypeAlias = "Callable[[Sequence[torch.Tensor]], object]"
 LaneUpdate: TypeAlias = "Callable[[torch.Tensor, torch.Tensor, dict[str, torch.Tensor], int, Mapping[str, Any]], None]"
 
+EXTRA = 'needs an extra package: pip install "fallline[optimizers]"'
 FAMILIES = ("sgd", "adaptive", "sign", "matrix", "averaged", "parameter-free")
 
 
@@ -45,7 +49,8 @@ class Hyperparameter:
     choices: tuple[Value, ...] = ()
     unit: str = ""  # "share of the length", "target MAD"; empty: as the paper writes it
     above_zero: bool = False  # zero itself is refused
-    below: float | None = None  # values from here on are refused; None: no such bound
+    above: float | None = None  # values up to here are refused; None: no such bound
+    below: float | None = None  # values from here on are refused
     negative: bool = False  # numbers below zero are taken too
     whole: bool = False  # whole numbers only
 
@@ -59,8 +64,9 @@ class Hyperparameter:
             if not isinstance(value, bool):
                 raise UsageError(f"{owner}: {name} must be true or false, got {value!r}")
             return
-        if self.default is None and (value is None or isinstance(value, list)):
-            for item in value or []:
+        listed = isinstance(value, list) and (self.default is None or isinstance(self.default, list))
+        if listed or (self.default is None and value is None):
+            for item in value if isinstance(value, list) else []:
                 self._check_number(owner, f"each number of {name}", item)
             return
         self._check_number(owner, name, value)
@@ -72,6 +78,8 @@ class Hyperparameter:
             raise UsageError(f"{owner}: {name} must be a whole number, got {value}")
         if self.below is not None and value >= self.below:
             raise UsageError(f"{owner}: {name} must be below {self.below:g}, got {value}; leave it out to let the race choose it")
+        if self.above is not None and value <= self.above:
+            raise UsageError(f"{owner}: {name} must be above {self.above:g}, got {value}; leave it out to let the race choose it")
         if (value < 0 and not self.negative) or (self.above_zero and value == 0):
             wanted = "positive" if self.above_zero else "zero or more"
             raise UsageError(f"{owner}: {name} must be {wanted}, got {value}; leave it out to let the race choose it")
@@ -129,6 +137,8 @@ class Loss(Entry):
     suits: Callable[[Profile], float] = lambda profile: 0.0  # how strongly the profile speaks for it, 0 not at all, 1 strongly
     metrics: tuple[str, ...] = ()  # metrics that this loss optimises directly
     kin: str = ""  # a loss so alike that racing both would waste a candidate
+    on_request: str = ""  # why a race tries it only where the user names it: what it assumes no profile can tell; "" otherwise
+    held_constant: bool = False  # a part of it counts as a constant in the gradient, which then is not the slope of the value
     refuses: Callable[[Profile], str] = _anywhere  # why it cannot take these targets; "" when it can
     settle: Callable[[Settings, Profile], dict[str, Value]] = _as_declared  # relative values (target MAD, class counts) -> absolute ones
 
@@ -172,6 +182,12 @@ class Optimizer(Entry):
     decay: str = "weight_decay"  # how decay is spelled: "weight_decay" (decoupled), "l2" (coupled) or "" (none)
     passes_per_step: int = 1  # forward-backward passes that one step costs
     full_batch: bool = False  # only meaningful when a batch is the whole of train
+    closure: bool = False  # evaluates the loss itself: step(closure)
+    switches: bool = False  # eval() puts the weights that it wants judged in the place of those that it trains, train() undoes that
+    measures_first: bool = False  # its first step only measures and moves nothing
+    lags: bool = False  # lr is in its momentum or its average too, so that a schedule acts some steps late
+    heeds_schedule: bool = True  # False: lr is read once, and no schedule acts
+    package: str = ""  # the module beside torch that it comes from, brought by the extra `optimizers`
     matrices: bool = False  # treats matrices apart from the other parameters
     stock: str = ""  # "torch.optim.AdamW" when build returns exactly that class
     refuses: Callable[[Profile], str] = _anywhere
@@ -182,6 +198,8 @@ class Optimizer(Entry):
         """Why this optimizer is no candidate for the problem; an empty string when it is."""
         if self.full_batch and profile.batches_per_epoch > 1:
             return "needs the whole of train in one batch"
+        if self.package and find_spec(self.package) is None:
+            return EXTRA
         return self.refuses(profile)
 
 
@@ -198,9 +216,13 @@ class Schedule(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class Clip(Entry):
-    """What is done to gradients between backward and step; `build(h)` takes the parameters and returns a function of them."""
+    """What is done to gradients between backward and step; `build(h)` gives a function of the parameters.
+
+    One that remembers has `state_dict` and `load_state_dict` besides; a training carries it over a pause.
+    """
 
     build: Callable[[Settings], ClipFunction | None]
+    begin: Callable[[Settings], str] = lambda h: ""  # a statement before the first step, where `code` needs something made
     code: Callable[[Settings], str]  # a statement in `parameters`; "" for none
     # (gradients of all parameters as one row a lane, a tensor (lanes, 1) for each number) -> the same clipped; None: not for many at once
     lanes: Callable[[torch.Tensor, Mapping[str, Any]], torch.Tensor] | None = None
@@ -238,6 +260,9 @@ def _named(kind: str, name: str, entries: Mapping[str, Kind]) -> Kind:
     for entry in entries.values():
         if key in entry.aliases:
             return entry
+    for known in SET_ASIDE:
+        if (known.kind, known.name) == (kind, key):
+            raise UsageError(f"{kind} {key} is no candidate: {known.why}")
     raise unknown(kind, name, entries, aliases=[alias for entry in entries.values() for alias in entry.aliases])
 
 

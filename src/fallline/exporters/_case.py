@@ -133,6 +133,18 @@ class Case:
         """The schedule's entry; None where the user's own scheduler runs."""
         return None if self.recipe.schedule.own else catalogue.schedule(self.recipe.schedule.name)
 
+    @property
+    def closure(self) -> bool:
+        """Whether the optimizer evaluates the loss itself."""
+        return not self.recipe.optimizer.own and catalogue.optimizer(self.recipe.optimizer.name).closure
+
+    @property
+    def switches(self) -> bool:
+        """Whether the optimizer has other weights to judge than those that it trains."""
+        if self.recipe.optimizer.own:
+            return bool(self.setup["own"].get("optimizer_switches"))
+        return catalogue.optimizer(self.recipe.optimizer.name).switches
+
     @cached_property
     def lr_moves(self) -> bool:
         """Whether the lr is anything but the peak, apart from a reaction to the metric."""

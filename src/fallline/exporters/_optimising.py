@@ -14,7 +14,7 @@ from fallline.exporters._case import Case
 from fallline.exporters._page import Literal, Page, Spelled
 from fallline.exporters._source import copied
 
-LOSS, OPTIMIZER, SCHEDULE, AVERAGE = "Loss", "Optimizer", "Learning rate", "Average of the weights"
+LOSS, OPTIMIZER, CLIP, SCHEDULE, AVERAGE = "Loss", "Optimizer", "Gradient clipping", "Learning rate", "Average of the weights"
 
 
 def loss_code(page: Page, case: Case) -> str:
@@ -49,7 +49,7 @@ def optimizer_lines(page: Page, case: Case) -> list[str]:
         )
     shown = {**h, "lr": Spelled(h["lr"], "LR")}
     code = entry.code(shown, fast_keyword(entry, h, case))
-    page.need("import torch")
+    page.need("import torch", *([f"import {entry.package}"] if entry.package else []))
     page.add(OPTIMIZER, carried(entry, code))
     groups = _groups(page, case, entry, "WEIGHT_DECAY" if decay else "0.0")
     return [f"groups = {groups}", f"optimizer = {code}"]
@@ -99,11 +99,15 @@ def _groups(page: Page, case: Case, entry: Optimizer, decay: str) -> str:
     return "parameter_groups(model)"
 
 
-def clip_code(case: Case) -> str:
-    """The statement that clips the gradients of `parameters`; "" where none does."""
+def clip_code(page: Page, case: Case) -> str:
+    """The statement that clips the gradients of `parameters`, with what it needs defined and made; "" where none does."""
     if not case.recipe.clip.own:
         entry = catalogue.clip(case.recipe.clip.name)
-        return entry.code(settings_of(entry, case.recipe.clip.settings))
+        h = settings_of(entry, case.recipe.clip.settings)
+        begin, code = entry.begin(h), entry.code(h)
+        page.add(CLIP, carried(entry, f"{begin}\n{code}"))
+        page.main += [begin] if begin else []
+        return code
     own = case.setup["own"]["clip"]
     return "given.clip(parameters)" if own == "function" else f"torch.nn.utils.clip_grad_norm_(parameters, max_norm={own!r})"
 

@@ -17,7 +17,7 @@ WIDTH = 120  # of wrapped text; lines copied from elsewhere may be longer
 FITTED = "Numbers that were fitted"  # long and not for reading: it comes last
 ORDER = (
     "Random numbers", "What you fill in", "Data", "Model", "Batches",
-    "Loss", "Optimizer", "Learning rate", "Average of the weights", "Judging", FITTED,
+    "Loss", "Optimizer", "Gradient clipping", "Learning rate", "Average of the weights", "Judging", FITTED,
 )  # fmt: skip
 
 

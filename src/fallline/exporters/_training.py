@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
-
-from fallline.exporters._batching import forward, rows_call, seed_everything, size_of
+from fallline._demands import step_with_closure
+from fallline.exporters._batching import forward, rows_call, seed_everything
 from fallline.exporters._case import Case
 from fallline.exporters._judging import evaluate
+from fallline.exporters._looking import before_looks, look, own_scheduler, some_rows, told, told_step
 from fallline.exporters._optimising import clip_code, loss_code, optimizer_lines, write_average, write_schedule
-from fallline.exporters._page import WIDTH, Literal, Page
+from fallline.exporters._page import Literal, Page
+from fallline.exporters._source import copied
 
 WEIGHTS = "model_from_script.pt"
 
@@ -50,7 +51,7 @@ def _lazy(case: Case) -> list[str]:
 def _loop(page: Page, case: Case) -> None:
     """The straight loop: one step after another, with a look at valid where the recipe has one."""
     recipe, setup, main = case.recipe, case.setup, page.main
-    clip = clip_code(case)
+    clip = clip_code(page, case)
     if clip:
         main.append('parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]')
     if recipe.schedule.own:
@@ -62,18 +63,18 @@ def _loop(page: Page, case: Case) -> None:
     if case.averages:
         write_average(page, case)
         main.append("average = copy.deepcopy(model).requires_grad_(False)")
-    _before_looks(page, case)
+    before_looks(page, case)
     given = ", given" if "given." in rows_call(case) else ""
     main += [f"endless = batches(train{given})", ""]
     end = "COOLDOWN_AT + COOLDOWN_STEPS" if recipe.cooldown and case.lr_moves else "STEPS"
     main.append(f"for step in range({end}):")
-    step = [*_lr(case), *_forward_and_backward(page, case), *_update(case, clip)]
+    step = [*_lr(case), *(_closure(page, case, clip) if case.closure else [*_forward_and_backward(page, case), *_update(case, clip)])]
     if case.averages:
         step.append("update_average(average, model, step)")
-    step += _own_scheduler(page, case)
+    step += own_scheduler(page, case)
     if case.looks:
         step.append("if step + 1 in LOOKS:")
-        step += [f"    {line}" for line in _look(case, "step + 1")]
+        step += [f"    {line}" for line in look(page, case, "step + 1")]
     main += [f"    {line}" for line in step]
     main.append("")
 
@@ -96,7 +97,7 @@ def _forward_and_backward(page: Page, case: Case) -> list[str]:
     setup = case.setup
     accumulates = setup["accumulate"] > 1
     k = "k" if accumulates else "step"
-    batch = "next(endless)"
+    batch = "next(endless)" if not case.closure else "taken[k - step * ACCUMULATE]" if accumulates else "taken[0]"
     if not case.on_cpu:
         batch = f"to_device({batch})"
     if setup["unpack"] == "own":
@@ -122,88 +123,24 @@ def _forward_and_backward(page: Page, case: Case) -> list[str]:
     return ["for k in range(step * ACCUMULATE, (step + 1) * ACCUMULATE):", *(f"    {line}" for line in lines)]
 
 
+def _closure(page: Page, case: Case, clip: str) -> list[str]:
+    """One step by an optimizer that evaluates the loss itself, on batches that are taken once."""
+    page.add("Optimizer", copied(step_with_closure))
+    accumulates = case.setup["accumulate"] > 1
+    count = "range(ACCUMULATE)" if accumulates else "range(1)"
+    backward = _forward_and_backward(page, case)
+    if accumulates:  # the optimizer reads the loss of all batches together
+        backward = ["parts = []", *backward, "    parts.append(loss.detach())"]
+    body = [*backward, *([clip] if clip else []), "return torch.stack(parts).sum()" if accumulates else "return loss"]
+    lines = [f"taken = [next(endless) for _ in {count}]", "", "def gradients():", *(f"    {line}" for line in body), ""]
+    return [*lines, "step_with_closure(optimizer, model, gradients)", "optimizer.zero_grad(set_to_none=True)"]
+
+
 def _update(case: Case, clip: str) -> list[str]:
     scaled = case.setup["precision"] == "16"
     lines = (["scaler.unscale_(optimizer)"] if scaled and clip else []) + ([clip] if clip else [])
     lines += ["scaler.step(optimizer)", "scaler.update()"] if scaled else ["optimizer.step()"]
     return [*lines, "optimizer.zero_grad(set_to_none=True)"]
-
-
-def _own_scheduler(page: Page, case: Case) -> list[str]:
-    """The user's scheduler, in its own unit."""
-    setup = case.setup
-    if not case.recipe.schedule.own:
-        return []
-    if setup["own"]["scheduler_step"] == "batch":
-        return ["scheduler.step()"]
-    page.setting("STEPS_PER_EPOCH", max(setup["batches_per_epoch"] // setup["accumulate"], 1))
-    model, rows = ("average" if case.averages else "model"), ("look_rows" if _some_rows(case) else "")
-    value = _read(case, evaluate(case, model, "valid", rows))
-    return ["if (step + 1) % STEPS_PER_EPOCH == 0:", f"    scheduler.step({value})"]
-
-
-def _read(case: Case, value: str) -> str:
-    """What the user's own scheduler is told: the metric, turned to the direction that a plateau's mode reads; nothing for all others."""
-    mode = case.setup["own"].get("scheduler_reads")
-    return "" if mode is None else value if mode == case.facts["direction"] else f"-{value}"
-
-
-def _some_rows(case: Case) -> bool:
-    """Whether looks read only some of valid."""
-    return 0 < case.recipe.look_rows < int(case.profile["valid_rows"])
-
-
-def _before_looks(page: Page, case: Case) -> None:
-    """What looks at valid need beforehand."""
-    recipe, main = case.recipe, page.main
-    reads = case.looks or (recipe.schedule.own and bool(case.setup["own"].get("scheduler_reads")))
-    if reads and _some_rows(case):
-        page.setting("LOOK_ROWS", recipe.look_rows, "examples of valid that a look reads")
-        main.append(
-            f"look_rows = torch.randperm({size_of(case, 'valid')}, generator=torch.Generator().manual_seed(SEED))[:LOOK_ROWS].sort().values"
-        )
-    if not case.looks:
-        return
-    if not case.loop:
-        steps = ", ".join(str(look) for look in recipe.looks())
-        listed = (
-            f"[{steps}]"
-            if len(steps) < 100
-            else "[\n" + textwrap.fill(steps, WIDTH, initial_indent="    ", subsequent_indent="    ") + ",\n]"
-        )
-        page.setting("LOOKS", Literal(listed), "" if "\n" in listed else "steps after which valid is read")
-    if case.reacts:
-        main.append("history, reaction = [], 1.0")
-    if _keeps(case):
-        main.append(f"best = {'math.inf' if case.lower_is_better else '-math.inf'}")
-    if recipe.patience is not None:
-        page.setting("PATIENCE", recipe.patience, "looks without improvement after which training ends")
-        main.append("since_best = 0")
-
-
-def _keeps(case: Case) -> bool:
-    return case.recipe.keep == "best" or case.recipe.patience is not None
-
-
-def _look(case: Case, at: str) -> list[str]:
-    """One look at valid: the best weights are kept, the schedule reacts, and patience may end."""
-    recipe, model = case.recipe, "average" if case.averages else "model"
-    lines = [f"value = {evaluate(case, model, 'valid', 'look_rows' if _some_rows(case) else '')}"]
-    lines.append(f'print(f"step {{{at}:>6}}  {case.facts["metric"]} on valid {{value:.6g}}")')
-    if case.reacts:
-        lines.append(f"history.append({'value' if case.lower_is_better else '-value'})")
-        lines.append("reaction = react(history, SCHEDULE)")
-    if _keeps(case):
-        lines.append(f"if value {'<' if case.lower_is_better else '>'} best:")
-        kept = ["best = value"]
-        if recipe.keep == "best":
-            kept.append(f"best_weights = {{name: tensor.detach().clone() for name, tensor in {model}.state_dict().items()}}")
-        if recipe.patience is not None:
-            kept.append("since_best = 0")
-        lines += [f"    {line}" for line in kept]
-        if recipe.patience is not None:
-            lines += ["else:", "    since_best += 1", "    if since_best >= PATIENCE:", "        break"]
-    return lines
 
 
 def _own_loop(page: Page, case: Case) -> None:
@@ -227,7 +164,7 @@ def _own_loop(page: Page, case: Case) -> None:
             "",
             "optimizer.register_step_pre_hook(set_lr)",
         ]
-    _before_looks(page, case)
+    before_looks(page, case)
     page.need("import itertools")
     main += ["", "for epoch in itertools.count():", f"    if step >= {_end(case)}:", "        break"]
     body = ["model.train()"]
@@ -237,17 +174,17 @@ def _own_loop(page: Page, case: Case) -> None:
         f"given.loop(model, {loss}, optimizer, scheduler, Loader(train, epoch" + (", given" if "given." in rows_call(case) else "") + "))"
     )
     if recipe.schedule.own:
-        value = _read(case, evaluate(case, "model", "valid", "look_rows" if _some_rows(case) else ""))
+        value = told(case, evaluate(case, "model", "valid", "look_rows" if some_rows(case) else ""))
         body += [
             "before = scheduler.last_epoch",
             call,
             "if scheduler.last_epoch == before:  # the loop leaves it to its caller",
-            f"    scheduler.step({value})",
+            *(f"    {line}" for line in told_step(page, case, value)),
         ]
     else:
         body.append(call)
     if case.looks:
-        body += _look(case, "step")
+        body += look(page, case, "step")
     main += [*(f"    {line}" for line in body), ""]
 
 
@@ -285,6 +222,8 @@ def _ending(page: Page, case: Case) -> None:
     main = page.main
     if case.averages:
         main.append("model = average")
+    if case.switches:
+        main.append("optimizer.eval()  # the weights that it wants judged and handed back")
     if case.recipe.keep == "best":
         main.append("model.load_state_dict(best_weights)")
     for part in ("valid", "audit"):

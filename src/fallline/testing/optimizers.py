@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fallline._demands import judging
 from fallline.catalogue import Optimizer, Settings
 from fallline.catalogue._pages import carried
 from fallline.catalogue.optimizers import torch_groups
@@ -41,17 +44,34 @@ def bowl(parameters: list[torch.nn.Parameter]) -> torch.Tensor:
     return torch.stack(parts).sum()
 
 
-def descend(optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter], steps: int, first: int = 0) -> None:
-    """Steps on the bowl, with noise in the gradient that depends on the number of the step alone."""
+def descend(entry: Optimizer, optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter], steps: int, first: int = 0) -> None:
+    """Steps on the bowl, tilted in a direction that depends on the number of the step alone, enough to turn some gradients round."""
     import torch
 
     for step in range(first, first + steps):
-        optimizer.zero_grad()
-        bowl(parameters).backward()
         generator = torch.Generator().manual_seed(step)
-        for parameter in parameters:
-            assert parameter.grad is not None
-            parameter.grad += 0.5 * torch.randn(parameter.shape, generator=generator)
+        tilts = [2.0 * torch.randn(parameter.shape, generator=generator) for parameter in parameters]
+
+        def closure(tilts: list[torch.Tensor] = tilts) -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = bowl(parameters) + sum((tilt * parameter).sum() for tilt, parameter in zip(tilts, parameters, strict=True))
+            loss.backward()
+            return loss
+
+        if entry.closure:
+            optimizer.step(closure)  # type: ignore[arg-type]  # torch's own signature wants a float
+        else:
+            closure()
+            optimizer.step()
+
+
+def step_without_gradient(entry: Optimizer, optimizer: torch.optim.Optimizer) -> None:
+    """One step on whatever gradients there are; a closure finds nothing new."""
+    import torch
+
+    if entry.closure:
+        optimizer.step(lambda: torch.zeros(()))  # type: ignore[arg-type,return-value]  # torch's own signature wants a float
+    else:
         optimizer.step()
 
 
@@ -61,8 +81,21 @@ def _settings(entry: Optimizer) -> tuple[Settings, Settings]:
 
 def _run(entry: Optimizer, settings: Settings, seed: int, steps: int = STEPS) -> list[torch.Tensor]:
     groups = start(seed)
-    descend(entry.build(groups, settings), parameters_of(groups), steps)
-    return [parameter.detach().clone() for parameter in parameters_of(groups)]
+    optimizer = entry.build(groups, settings)
+    descend(entry, optimizer, parameters_of(groups), steps)
+    with judging(optimizer):
+        return [parameter.detach().clone() for parameter in parameters_of(groups)]
+
+
+def _trained(entry: Optimizer, seed: int, steps: int) -> list[torch.Tensor]:
+    """The weights that are trained, not those to be judged, with the example's settings."""
+    groups = start(seed)
+    descend(entry, entry.build(groups, entry.example), parameters_of(groups), steps)
+    return [parameter.detach() for parameter in parameters_of(groups)]
+
+
+def _distance(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> float:
+    return math.sqrt(sum(float((a - b).square().sum()) for a, b in zip(one, other, strict=True)))
 
 
 def _same(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> bool:
@@ -81,10 +114,12 @@ def check_code(entry: Optimizer, seed: int = 0) -> None:
         fast = "".join(f", {name}=True" for name in ("fused", "foreach") if built.defaults.get(name))
         code = entry.code(settings, fast)
         names: dict[str, object] = {"torch": torch}
+        if entry.package:
+            names[entry.package] = import_module(entry.package)
         exec("from __future__ import annotations\n" + carried(entry, code), names)
         names["groups"] = torch_groups(again, float(settings[entry.decay]) if entry.decay else 0.0, kinds=entry.matrices)
-        descend(built, parameters_of(groups), STEPS)
-        descend(eval(code, names), parameters_of(again), STEPS)
+        descend(entry, built, parameters_of(groups), STEPS)
+        descend(entry, eval(code, names), parameters_of(again), STEPS)
         assert _same(parameters_of(groups), parameters_of(again)), f"{entry.name}, seed {seed}: build and {code} differ"
         if entry.stock:
             assert type(built) is eval(entry.stock, {"torch": torch}), f"{entry.name}: stock is {entry.stock}, got {type(built).__name__}"
@@ -95,7 +130,7 @@ def check_descent(entry: Optimizer, seed: int = 0) -> None:
     for settings in _settings(entry):
         groups = start(seed)
         before = bowl(parameters_of(groups)).item()
-        descend(entry.build(groups, settings), parameters_of(groups), 50)
+        descend(entry, entry.build(groups, settings), parameters_of(groups), 50)
         after = bowl(parameters_of(groups)).item()
         assert after < before, f"{entry.name}, {dict(settings)}, seed {seed}: {before} before 50 steps, {after} after"
 
@@ -107,7 +142,7 @@ def check_resume(entry: Optimizer, seed: int = 0) -> None:
     for settings in _settings(entry):
         groups, again = start(seed), start(seed)
         optimizer, resumed = entry.build(groups, settings), entry.build(again, settings)
-        descend(optimizer, parameters_of(groups), STEPS)
+        descend(entry, optimizer, parameters_of(groups), STEPS)
         file = io.BytesIO()
         torch.save((optimizer.state_dict(), [p.detach() for p in parameters_of(groups)]), file)
         file.seek(0)
@@ -115,13 +150,16 @@ def check_resume(entry: Optimizer, seed: int = 0) -> None:
         for parameter, weight in zip(parameters_of(again), weights, strict=True):
             parameter.data.copy_(weight)
         resumed.load_state_dict(state)
-        descend(optimizer, parameters_of(groups), STEPS, first=STEPS)
-        descend(resumed, parameters_of(again), STEPS, first=STEPS)
+        descend(entry, optimizer, parameters_of(groups), STEPS, first=STEPS)
+        descend(entry, resumed, parameters_of(again), STEPS, first=STEPS)
         assert _same(parameters_of(groups), parameters_of(again)), f"{entry.name}, {dict(settings)}, seed {seed}: a resumed run differs"
 
 
 def check_decay(entry: Optimizer, seed: int = 0) -> None:
-    """Without gradients only decay moves weights: decoupled by exactly lr * weight_decay a step, and never in a group without decay."""
+    """Without gradients only decay moves weights: decoupled by exactly lr * weight_decay a step, and never in a group without decay.
+
+    Weights that are an average of others only have to shrink.
+    """
     import torch
 
     groups = start(seed)
@@ -130,20 +168,20 @@ def check_decay(entry: Optimizer, seed: int = 0) -> None:
     for _ in range(3):
         for parameter in parameters_of(groups):
             parameter.grad = torch.zeros_like(parameter)
-        optimizer.step()
+        step_without_gradient(entry, optimizer)
     moved = iter(zip(parameters_of(groups), before, strict=True))
     for group in groups:
         for _ in group["params"]:
             parameter, old = next(moved)
             if not group["decay"] or not entry.decay:
                 assert torch.equal(parameter, old), f"{entry.name}, seed {seed}: decay in a group that has none"
-            elif entry.decay == "weight_decay":
-                kept = (1.0 - entry.example["lr"] * entry.example["weight_decay"]) ** 3
+            elif entry.decay == "weight_decay" and entry.family != "averaged":
+                kept = (1.0 - entry.example["lr"] * entry.example["weight_decay"]) ** (2 if entry.measures_first else 3)
                 torch.testing.assert_close(
                     parameter.detach(), old * kept, rtol=1e-5, atol=1e-6, msg=f"{entry.name}: decay is not decoupled"
                 )
             else:
-                assert parameter.norm() < old.norm(), f"{entry.name}, seed {seed}: l2 does not shrink the weights"
+                assert parameter.norm() < old.norm(), f"{entry.name}, seed {seed}: {entry.decay} does not shrink the weights"
 
 
 def check_hyperparameters(entry: Optimizer, seed: int = 0) -> None:
@@ -155,16 +193,25 @@ def check_hyperparameters(entry: Optimizer, seed: int = 0) -> None:
 
 
 def check_lr(entry: Optimizer, seed: int = 0) -> None:
-    """lr is read from the groups at every step: set to zero by a schedule, nothing moves."""
+    """lr is read from the groups at every step: set to zero by a schedule, nothing moves; one that heeds no schedule goes on as it was."""
     groups = start(seed)
     optimizer = entry.build(groups, entry.example)
     assert all(group["lr"] == entry.example["lr"] for group in optimizer.param_groups), f"{entry.name}: the groups' lr is not the peak"
-    descend(optimizer, parameters_of(groups), 3)
+    descend(entry, optimizer, parameters_of(groups), 3)
     before = [parameter.detach().clone() for parameter in parameters_of(groups)]
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    descend(optimizer, parameters_of(groups), 3)
-    assert _same(before, parameters_of(groups)), f"{entry.name}, seed {seed}: weights move at lr = 0"
+    descend(entry, optimizer, parameters_of(groups), 3, first=3)
+    if entry.lags:
+        after = [parameter.detach().clone() for parameter in parameters_of(groups)]
+        steady, undisturbed = _trained(entry, seed, 3), _trained(entry, seed, 6)
+        slowed, free = _distance(before, after), _distance(steady, undisturbed)
+        assert 0.0 < slowed < free, f"{entry.name}, seed {seed}: {slowed:g} of way at lr = 0, {free:g} with its lr; does it lag?"
+    elif entry.heeds_schedule:
+        assert _same(before, parameters_of(groups)), f"{entry.name}, seed {seed}: weights move at lr = 0"
+    else:
+        undisturbed = _trained(entry, seed, 6)
+        assert _same(undisturbed, parameters_of(groups)), f"{entry.name}, seed {seed}: says that no schedule acts, but lr = 0 did"
 
 
 def check_untouched(entry: Optimizer, seed: int = 0) -> None:
@@ -172,17 +219,47 @@ def check_untouched(entry: Optimizer, seed: int = 0) -> None:
     groups = start(seed)
     optimizer = entry.build(groups, entry.example)
     before = [parameter.detach().clone() for parameter in parameters_of(groups)]
-    optimizer.step()
+    step_without_gradient(entry, optimizer)
     assert _same(before, parameters_of(groups)), f"{entry.name}: moves parameters that have no gradient"
 
 
 def check_memory(entry: Optimizer, seed: int = 0) -> None:
-    """`state_copies` is what it really keeps per parameter with its defaults."""
+    """`state_copies` is what it really keeps per parameter with its defaults, rounded up: what belongs to rows is shared by them."""
     groups = start(seed)
     optimizer = entry.build(groups, entry.defaults())
-    descend(optimizer, parameters_of(groups), 2)
-    kept = [sum(v.numel() for v in optimizer.state[p].values() if getattr(v, "ndim", 0)) / p.numel() for p in parameters_of(groups)]
-    assert max(kept) == entry.state_copies, f"{entry.name}: keeps {max(kept):g} floats a parameter, declares {entry.state_copies}"
+    descend(entry, optimizer, parameters_of(groups), 2)
+    sizes = {p: sum(v.numel() for v in _tensors(optimizer.state[p])) for p in parameters_of(groups)}
+    if sum(size > 0 for size in sizes.values()) == 1:  # one flat vector for all parameters, still being filled
+        kept = sum(sizes.values()) / sum(p.numel() for p in sizes)
+        assert kept <= entry.state_copies, f"{entry.name}: keeps {kept:g} floats a parameter, declares {entry.state_copies}"
+        return
+    most = max(size / p.numel() for p, size in sizes.items())
+    assert math.ceil(most) == entry.state_copies, f"{entry.name}: keeps {most:g} floats a parameter, declares {entry.state_copies}"
+
+
+def _tensors(state: Any) -> list[torch.Tensor]:
+    """The tensors in an optimizer's state that are more than one number, in lists too."""
+    inside = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    found = [tensor for value in inside for tensor in _tensors(value)]
+    return [*found, state] if getattr(state, "ndim", 0) else found
+
+
+def check_switch(entry: Optimizer, seed: int = 0) -> None:
+    """`switches` says whether it has weights of its own to judge: `eval` puts them in place once it has stepped, `train` takes them out."""
+    import torch
+
+    groups = start(seed)
+    optimizer = entry.build(groups, entry.example)
+    assert entry.switches == hasattr(optimizer, "eval"), f"{entry.name}: eval() and the fact that it switches go together"
+    if not entry.switches:
+        return
+    descend(entry, optimizer, parameters_of(groups), STEPS)
+    trained = [parameter.detach().clone() for parameter in parameters_of(groups)]
+    optimizer.eval()  # type: ignore[attr-defined]  # checked above
+    assert not _same(trained, parameters_of(groups)), f"{entry.name}, seed {seed}: eval() changes nothing"
+    optimizer.train()  # type: ignore[attr-defined]
+    for old, parameter in zip(trained, parameters_of(groups), strict=True):
+        torch.testing.assert_close(parameter.detach(), old, msg=f"{entry.name}, seed {seed}: train() does not undo eval()")
 
 
 CHECKS = (
@@ -194,4 +271,5 @@ CHECKS = (
     check_lr,
     check_untouched,
     check_memory,
+    check_switch,
 )

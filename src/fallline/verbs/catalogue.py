@@ -19,6 +19,9 @@ def catalogue(
     kind: Annotated[
         str | None, typer.Argument(metavar="KIND", help="losses, optimizers, schedules or clips. Default: all.", show_default=False)
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what is known and cannot be chosen, with the reason.", show_default=False)
+    ] = False,
     output_format: flags.Format = flags.OutputFormat.TABLE,
 ) -> None:
     """List everything that can be chosen; `fallline explain NAME` tells about one of them."""
@@ -28,8 +31,9 @@ def catalogue(
         raise unknown("kind of entry", kind, KINDS)
     wanted = [KINDS[kind]] if kind else list(KINDS.values())
     rows = [_row(which, entry) for which, entry in entries.all_entries() if which in wanted]
+    aside = [vars(known) for known in entries.SET_ASIDE if known.kind in wanted] if everything else []
     if output_format is not flags.OutputFormat.TABLE:
-        show("catalogue", rows, {}, output_format)
+        show("catalogue", [*rows, *aside], {}, output_format)
         return
     for place, which in enumerate(wanted):
         sys.stdout.write("\n" if place else "")
@@ -38,6 +42,9 @@ def catalogue(
         columns |= {key: _cell(key) for key in ("family", "tasks") if any(row[key] for row in mine)}
         columns["settings"] = _cell("space")
         show(which, mine, columns, output_format)
+    if aside:
+        sys.stdout.write("\n")
+        show("set aside", aside, {"set aside": _cell("name"), "title": _cell("title"), "why": _cell("why")}, output_format)
 
 
 def _row(kind: str, entry: Any) -> dict[str, Any]:

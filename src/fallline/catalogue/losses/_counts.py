@@ -14,7 +14,11 @@ BALANCE = Hyperparameter(
 
 def class_weights(counts: Sequence[int], balance: float) -> list[float]:
     """Weights proportional to count ** -balance, with mean 1 over examples: the loss keeps its scale, and so does lr."""
-    raw = [max(count, 1) ** -balance for count in counts]  # a class without examples is treated as if it had one
+    return scaled([max(count, 1) ** -balance for count in counts], counts)  # a class without examples is treated as if it had one
+
+
+def scaled(raw: Sequence[float], counts: Sequence[int]) -> list[float]:
+    """Weights in these proportions with mean 1 over examples."""
     scale = sum(counts) / sum(weight * count for weight, count in zip(raw, counts, strict=True))
     return [float(weight * scale) for weight in raw]
 

@@ -26,7 +26,8 @@ I. J. Good, Rational Decisions, Journal of the Royal Statistical Society B 14 (1
 from __future__ import annotations
 
 from fallline._profile import Profile
-from fallline.catalogue import Hyperparameter, Loss, LossFunction, Settings
+from fallline.catalogue import Loss, LossFunction, Settings
+from fallline.catalogue.losses._classes import IGNORE
 
 
 def build(h: Settings) -> LossFunction:
@@ -44,11 +45,7 @@ ENTRY = Loss(
     name="cross_entropy",
     title="Cross-entropy",
     source="Good (1952); torch.nn.CrossEntropyLoss",
-    space={
-        "ignore_index": Hyperparameter(
-            default=-100, why="torch's default: no class has this number, so nothing is ignored", negative=True, whole=True
-        )
-    },
+    space={"ignore_index": IGNORE},
     example={"ignore_index": 0},
     tasks=("multiclass", "sequence"),
     reads=("real",),

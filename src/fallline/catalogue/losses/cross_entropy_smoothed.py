@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from fallline._profile import Profile
 from fallline.catalogue import Hyperparameter, Loss, LossFunction, Settings
+from fallline.catalogue.losses._classes import IGNORE
 
 
 def build(h: Settings) -> LossFunction:
@@ -48,9 +49,7 @@ ENTRY = Loss(
         "label_smoothing": Hyperparameter(
             default=0.1, why="the value of Inception, the Transformer and ViT", low=0.02, high=0.2, below=1.0
         ),
-        "ignore_index": Hyperparameter(
-            default=-100, why="torch's default: no class has this number, so nothing is ignored", negative=True, whole=True
-        ),
+        "ignore_index": IGNORE,
     },
     example={"label_smoothing": 0.3, "ignore_index": 0},
     tasks=("multiclass", "sequence"),

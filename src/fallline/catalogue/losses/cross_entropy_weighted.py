@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from fallline._profile import Profile
 from fallline.catalogue import Hyperparameter, Loss, LossFunction, Settings
+from fallline.catalogue.losses._classes import IGNORE
 from fallline.catalogue.losses._counts import BALANCE, settle_weight
 
 
@@ -53,9 +54,7 @@ ENTRY = Loss(
     space={
         "balance": BALANCE,
         "weight": Hyperparameter(default=None, why="one number a class, computed from the counts of train and balance"),
-        "ignore_index": Hyperparameter(
-            default=-100, why="torch's default: no class has this number, so nothing is ignored", negative=True, whole=True
-        ),
+        "ignore_index": IGNORE,
     },
     example={"balance": 0.9, "weight": [0.5, 1.0, 2.0, 4.0], "ignore_index": 0},
     tasks=("multiclass", "sequence"),

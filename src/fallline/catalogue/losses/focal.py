@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from fallline._profile import Profile
 from fallline.catalogue import Hyperparameter, Loss, LossFunction, Settings, Value
+from fallline.catalogue.losses._classes import IGNORE
 from fallline.catalogue.losses._counts import class_weights, positive_weights
 
 if TYPE_CHECKING:
@@ -99,9 +100,7 @@ ENTRY = Loss(
             high=1.0,
         ),
         "weight": Hyperparameter(default=None, why="computed from the counts of train and balance; none at balance 0"),
-        "ignore_index": Hyperparameter(
-            default=-100, why="torch's default: no class has this number, so nothing is ignored", negative=True, whole=True
-        ),
+        "ignore_index": IGNORE,
     },
     example={"gamma": 1.0, "balance": 0.5, "weight": [0.5, 1.0, 2.0, 4.0], "ignore_index": 0},
     tasks=("binary", "multilabel", "multiclass", "sequence"),

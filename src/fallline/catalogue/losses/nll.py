@@ -24,7 +24,8 @@ torch.nn.NLLLoss.
 from __future__ import annotations
 
 from fallline._profile import Profile
-from fallline.catalogue import Hyperparameter, Loss, LossFunction, Settings
+from fallline.catalogue import Loss, LossFunction, Settings
+from fallline.catalogue.losses._classes import IGNORE
 
 
 def build(h: Settings) -> LossFunction:
@@ -42,11 +43,7 @@ ENTRY = Loss(
     name="nll",
     title="Negative log-likelihood",
     source="Fisher (1922); torch.nn.NLLLoss",
-    space={
-        "ignore_index": Hyperparameter(
-            default=-100, why="torch's default: no class has this number, so nothing is ignored", negative=True, whole=True
-        )
-    },
+    space={"ignore_index": IGNORE},
     example={"ignore_index": 0},
     tasks=("multiclass", "sequence"),
     reads=("log-probability",),

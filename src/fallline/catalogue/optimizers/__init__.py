@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fallline.catalogue import Hyperparameter, Settings
+from fallline._errors import UsageError
+from fallline._profile import Profile
+from fallline.catalogue import EXTRA, Hyperparameter, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -85,3 +88,21 @@ def weight_decay(default: float, why: str, high: float = 0.3) -> Hyperparameter:
 def l2(why: str = "torch's default: no decay unless asked for", high: float = 1e-2) -> Hyperparameter:
     """Coupled decay: l2 times the weight is added to its gradient, and goes through the whole update rule."""
     return Hyperparameter(default=0.0, why=why, low=1e-6, high=high, log=True)
+
+
+def library(name: str, groups: list[dict[str, Any]], decay: float, **settings: Any) -> torch.optim.Optimizer:
+    """The optimizer `name` of pytorch_optimizer.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
+    try:
+        package = importlib.import_module("pytorch_optimizer")
+    except ModuleNotFoundError as error:
+        raise UsageError(f"optimizer {name} {EXTRA}") from error
+    return getattr(package, name)(torch_groups(groups, decay), **settings)  # type: ignore[no-any-return]
+
+
+def needs_matrices(profile: Profile) -> str:
+    """Why an optimizer made for weight matrices is no candidate."""
+    return "" if profile.matrices + profile.convolutions else "needs weight matrices, the model trains none"

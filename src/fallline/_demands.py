@@ -1,0 +1,67 @@
+"""Demands: what some optimizers ask of a loop beyond `step()`: the loss again, or other weights while they are judged."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import torch
+
+from fallline import catalogue
+from fallline._errors import UsageError
+from fallline._recipe import Recipe
+
+
+def needs_closure(recipe: Recipe, precision: str) -> bool:
+    """Whether the recipe's optimizer evaluates the loss itself.
+
+    Raises:
+        UsageError: it does, and the precision cannot follow.
+    """
+    asks = not recipe.optimizer.own and catalogue.optimizer(recipe.optimizer.name).closure
+    if asks and precision == "16":
+        advice = 'precision "16" scales the loss and cannot follow; take "bf16" or "32"'
+        raise UsageError(f"optimizer {recipe.optimizer.name} evaluates the loss several times a step, and {advice}")
+    return asks
+
+
+def step_with_closure(optimizer: torch.optim.Optimizer, model: torch.nn.Module, gradients: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """One update by an optimizer that evaluates the loss itself, as often as it likes; gives the loss before it.
+
+    `gradients` takes the same batch under the same seed each time, and clips. What a forward pass writes into buffers (running means) is
+    kept from the first alone, so that a step counts once however often it looks.
+    """
+    losses: list[torch.Tensor] = []
+    buffers: list[torch.Tensor] = []
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        loss = gradients()
+        if not losses:
+            buffers.extend(buffer.clone() for buffer in model.buffers())
+        losses.append(loss.detach())
+        return loss
+
+    optimizer.step(closure)  # type: ignore[arg-type]  # torch's own signature wants a float, its optimizers read a tensor
+    for buffer, first in zip(model.buffers(), buffers, strict=True):
+        buffer.copy_(first)
+    return losses[0]
+
+
+@contextlib.contextmanager
+def judging(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """The weights that an optimizer wants judged and handed back, in the place of those that it trains; the latter return bit for bit."""
+    evaluate, train = getattr(optimizer, "eval", None), getattr(optimizer, "train", None)
+    if evaluate is None or train is None:
+        yield
+        return
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    trained = [parameter.detach().clone() for parameter in parameters]
+    evaluate()
+    try:
+        yield
+    finally:
+        train()  # it may compute them back, which a rounding error would let depend on how often it was looked
+        with torch.no_grad():
+            for parameter, weights in zip(parameters, trained, strict=True):
+                parameter.copy_(weights)
