@@ -194,11 +194,16 @@ class Optimizer(Entry):
     lanes: LaneRule | None = None  # None: lanes of it are not stepped together
     lanes_of_matrices: LaneRule | None = None  # where it treats them apart: weights are (lanes, *shape)
 
+    @property
+    def installed(self) -> bool:
+        """Whether the package that it comes from is at hand."""
+        return not self.package or find_spec(self.package) is not None
+
     def applies(self, profile: Profile) -> str:
         """Why this optimizer is no candidate for the problem; an empty string when it is."""
         if self.full_batch and profile.batches_per_epoch > 1:
             return "needs the whole of train in one batch"
-        if self.package and find_spec(self.package) is None:
+        if not self.installed:
             return EXTRA
         return self.refuses(profile)
 

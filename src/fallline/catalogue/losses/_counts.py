@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fallline._profile import Profile
-from fallline.catalogue import Hyperparameter, Settings, Value
+from fallline.catalogue import Hyperparameter, LossFunction, Settings, Value
 
 BALANCE = Hyperparameter(
     default=0.5, why="the square root: halves the imbalance on a log scale, where 1 overshoots once a class is rare", low=0.0, high=1.0
@@ -41,3 +41,17 @@ def settle_pos_weight(h: Settings, profile: Profile) -> dict[str, Value]:
     """The settings with `pos_weight` made absolute, unless it was given or the classes are not known."""
     known = h.get("pos_weight") is not None or not sum(profile.class_counts)
     return dict(h) if known else {**h, "pos_weight": positive_weights(profile, h["balance"])}
+
+
+def weighted_cross_entropy(h: Settings) -> LossFunction:
+    """torch's cross-entropy with the weights in the settings."""
+    import torch
+
+    weight = h.get("weight")  # a recipe leaves out what is None
+    return torch.nn.CrossEntropyLoss(weight=None if weight is None else torch.tensor(weight), ignore_index=int(h["ignore_index"]))
+
+
+def weighted_code(h: Settings) -> str:
+    """The same as an expression."""
+    weight = None if h.get("weight") is None else f"torch.tensor({h['weight']!r})"
+    return f"torch.nn.CrossEntropyLoss(weight={weight}, ignore_index={int(h['ignore_index'])})"

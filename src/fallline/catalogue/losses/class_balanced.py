@@ -23,21 +23,9 @@ Y. Cui, M. Jia, T.-Y. Lin, Y. Song and S. Belongie, Class-Balanced Loss Based on
 from __future__ import annotations
 
 from fallline._profile import Profile
-from fallline.catalogue import Hyperparameter, Loss, LossFunction, Settings, Value
+from fallline.catalogue import Hyperparameter, Loss, Settings, Value
 from fallline.catalogue.losses._classes import IGNORE
-from fallline.catalogue.losses._counts import scaled
-
-
-def build(h: Settings) -> LossFunction:
-    import torch
-
-    weight = h.get("weight")  # a recipe leaves out what is None
-    return torch.nn.CrossEntropyLoss(weight=None if weight is None else torch.tensor(weight), ignore_index=int(h["ignore_index"]))
-
-
-def code(h: Settings) -> str:
-    weight = None if h.get("weight") is None else f"torch.tensor({h['weight']!r})"
-    return f"torch.nn.CrossEntropyLoss(weight={weight}, ignore_index={int(h['ignore_index'])})"
+from fallline.catalogue.losses._counts import scaled, weighted_code, weighted_cross_entropy
 
 
 def settle(h: Settings, profile: Profile) -> dict[str, Value]:
@@ -67,8 +55,8 @@ ENTRY = Loss(
     example={"beta": 0.9, "weight": [0.5, 1.0, 2.0, 4.0], "ignore_index": 0},
     tasks=("multiclass", "sequence"),
     reads=("real",),
-    build=build,
-    code=code,
+    build=lambda h: weighted_cross_entropy(h),  # written here: an entry's page is looked for where its build is
+    code=weighted_code,
     suits=suits,
     metrics=("balanced_accuracy", "macro_f1"),
     settle=settle,

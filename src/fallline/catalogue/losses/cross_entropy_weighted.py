@@ -25,21 +25,9 @@ G. King and L. Zeng (2001); J. Byrd and Z. Lipton, What is the Effect of Importa
 from __future__ import annotations
 
 from fallline._profile import Profile
-from fallline.catalogue import Hyperparameter, Loss, LossFunction, Settings
+from fallline.catalogue import Hyperparameter, Loss
 from fallline.catalogue.losses._classes import IGNORE
-from fallline.catalogue.losses._counts import BALANCE, settle_weight
-
-
-def build(h: Settings) -> LossFunction:
-    import torch
-
-    weight = h.get("weight")  # a recipe leaves out what is None
-    return torch.nn.CrossEntropyLoss(weight=None if weight is None else torch.tensor(weight), ignore_index=int(h["ignore_index"]))
-
-
-def code(h: Settings) -> str:
-    weight = None if h.get("weight") is None else f"torch.tensor({h['weight']!r})"
-    return f"torch.nn.CrossEntropyLoss(weight={weight}, ignore_index={int(h['ignore_index'])})"
+from fallline.catalogue.losses._counts import BALANCE, settle_weight, weighted_code, weighted_cross_entropy
 
 
 def suits(profile: Profile) -> float:
@@ -59,8 +47,8 @@ ENTRY = Loss(
     example={"balance": 0.9, "weight": [0.5, 1.0, 2.0, 4.0], "ignore_index": 0},
     tasks=("multiclass", "sequence"),
     reads=("real",),
-    build=build,
-    code=code,
+    build=lambda h: weighted_cross_entropy(h),  # written here: an entry's page is looked for where its build is
+    code=weighted_code,
     stock="torch.nn.CrossEntropyLoss",
     suits=suits,
     metrics=("balanced_accuracy", "macro_f1"),

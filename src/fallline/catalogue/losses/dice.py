@@ -20,8 +20,8 @@ F. Milletari, N. Navab and S.-A. Ahmadi, V-Net, 3DV 2016. No class in torch.
 
 from __future__ import annotations
 
-from fallline.catalogue import Hyperparameter, Loss, LossFunction, Settings
-from fallline.catalogue.losses._classes import IGNORE
+from fallline.catalogue import Loss, LossFunction, Settings
+from fallline.catalogue.losses._classes import IGNORE, SMOOTH
 
 
 def build(h: Settings) -> LossFunction:
@@ -35,15 +35,7 @@ ENTRY = Loss(
     title="Dice loss",
     source="Milletari, Navab and Ahmadi (2016), V-Net",
     space={
-        "smooth": Hyperparameter(
-            default=1e-5,
-            why="MONAI's; as a share of all places, so that an absent class costs little",
-            low=1e-6,
-            high=1e-2,
-            log=True,
-            unit="share of the places",
-            above_zero=True,
-        ),
+        "smooth": SMOOTH,
         "ignore_index": IGNORE,
     },
     example={"smooth": 0.1, "ignore_index": 0},

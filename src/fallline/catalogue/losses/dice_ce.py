@@ -21,7 +21,7 @@ F. Isensee et al., nnU-Net, Nature Methods 18 (2021); S. A. Taghanaki et al., Co
 from __future__ import annotations
 
 from fallline.catalogue import Hyperparameter, Loss, LossFunction, Settings
-from fallline.catalogue.losses._classes import IGNORE
+from fallline.catalogue.losses._classes import IGNORE, SMOOTH
 
 
 def build(h: Settings) -> LossFunction:
@@ -40,15 +40,7 @@ ENTRY = Loss(
     source="Isensee et al. (2021), nnU-Net",
     space={
         "dice_weight": Hyperparameter(default=1.0, why="nnU-Net's and MONAI's", low=0.1, high=10.0, log=True, above_zero=True),
-        "smooth": Hyperparameter(
-            default=1e-5,
-            why="as for Dice: a share of all places, so that an absent class costs little",
-            low=1e-6,
-            high=1e-2,
-            log=True,
-            unit="share of the places",
-            above_zero=True,
-        ),
+        "smooth": SMOOTH,
         "ignore_index": IGNORE,
     },
     example={"dice_weight": 3.0, "smooth": 0.1, "ignore_index": 0},

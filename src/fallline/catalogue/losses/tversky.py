@@ -21,7 +21,7 @@ Convolutional Deep Networks, MLMI 2017. No class in torch.
 from __future__ import annotations
 
 from fallline.catalogue import Hyperparameter, Loss, LossFunction, Settings
-from fallline.catalogue.losses._classes import IGNORE
+from fallline.catalogue.losses._classes import IGNORE, SMOOTH
 
 
 def build(h: Settings) -> LossFunction:
@@ -47,15 +47,7 @@ ENTRY = Loss(
         "false_negatives": Hyperparameter(
             default=0.7, why="the paper's, for lesions that must not be missed", low=0.1, high=0.9, above_zero=True
         ),
-        "smooth": Hyperparameter(
-            default=1e-5,
-            why="as for Dice: a share of all places, so that an absent class costs little",
-            low=1e-6,
-            high=1e-2,
-            log=True,
-            unit="share of the places",
-            above_zero=True,
-        ),
+        "smooth": SMOOTH,
         "ignore_index": IGNORE,
     },
     example={"false_positives": 0.5, "false_negatives": 0.4, "smooth": 0.1, "ignore_index": 0},
