@@ -183,15 +183,13 @@ def test_a_path_that_leads_nowhere(tmp_path: Path) -> None:
         tmp_path / "house.csv": "in that folder there is houses.csv",
         tmp_path / "zzzzzzzz.parquet": "in that folder there is houses.csv",
         tmp_path / "nowhere" / "houses.csv": "there is no folder",
-        tmp_path: "no door opens the folder",
+        tmp_path: "is a folder without sub-folders; a folder of images has one sub-folder a class",
         tmp_path / "houses.xlsx": "there are doors for",
         tmp_path / "houses": "there are doors for",
     }
-    (tmp_path / "folder.csv").mkdir()
-    wrong[tmp_path / "folder.csv"] = "is a folder"
     for path, said in wrong.items():
         with pytest.raises(UsageError) as refusal:
-            open_problem(path, target="y")
+            open_problem(path)
         assert said in str(refusal.value)
 
 

@@ -181,3 +181,8 @@ def parts(frame: pl.DataFrame, preparation: dict[str, Any]) -> dict[str, tuple[t
         rows = torch.from_numpy(np.flatnonzero(part == code))
         made[name] = (numeric[rows], categories[rows]), target[rows]
     return made
+
+
+def parts_of_file(path: Any, preparation: dict[str, Any]) -> dict[str, tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]]:
+    """Train, valid and audit of a file."""
+    return parts(read_frame(path, preparation["reading"]), preparation)
