@@ -43,7 +43,28 @@ def image_folder(folder: Path, *, parts: tuple[str, ...] = ("",), each: int = 40
     return folder / "pictures"
 
 
+def sentences(count: int = 400, seed: int = 0) -> list[tuple[str, str]]:
+    """(text, topic): a few words about weather or about food, numbered so that hardly two are equal."""
+    random = np.random.default_rng(seed)
+    words = {"weather": ["rain", "Sun", "wind", "cloud"], "food": ["bread", "Soup", "rice", "tea"]}
+    made = []
+    for number in range(count):
+        topic = ("weather", "food")[int(random.integers(2))]
+        chosen = random.choice(words[topic], 2)
+        made.append((f"Today {chosen[0]} and {chosen[1]}, says no. {number % 350}!", topic))
+    return made
+
+
+def text(folder: Path, rows: list[tuple[str, ...]] | None = None, header: str = "text,topic") -> Path:
+    """A table of texts; values are put in quotation marks."""
+    rows = rows or sentences()
+    lines = [header, *(",".join(f'"{value}"' for value in row) for row in rows)]
+    (folder / "texts.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "texts.csv"
+
+
 FILES: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     "images": (images, {}),
     "image_folder": (image_folder, {}),
+    "text": (text, {"target": "topic"}),
 }

@@ -84,9 +84,10 @@ def test_a_file_that_cannot_be_used(case: str, tmp_path: Path) -> None:
 
 def test_free_text_is_refused_by_name(tmp_path: Path) -> None:
     rows = 1_500
-    frame = pl.DataFrame({"review": [f"this is review {row} of a thing" for row in range(rows)], "y": RANDOM.normal(size=rows)})
+    review = [f"this is review {row} of a thing" for row in range(rows)]
+    frame = pl.DataFrame({"review": review, "x": RANDOM.normal(size=rows), "y": RANDOM.normal(size=rows)})
     frame.write_csv(tmp_path / "table.csv")
-    with pytest.raises(RefusedError, match=r"column 'review' is free text: 1,500 different values.*drop the column"):
+    with pytest.raises(RefusedError, match=r"column 'review' is free text: 1,500 different values.*say --text review"):
         open_problem(tmp_path / "table.csv", target="y")
 
 

@@ -40,7 +40,8 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
     data = replace(data, output_numbers=outputs[0].numel())
     targets = data.targets("train", TARGET_ROWS)
     task = problem.task or infer_task(outputs, targets)
-    kind = output_kind(outputs, task)
+    # a door's own model ends in a linear layer, whose untrained outputs may all lie between 0 and 1 where it starts at the log-odds
+    kind = "real" if problem.origin.preparation is not None else output_kind(outputs, task)
     facts = _fit(task, outputs, target, targets, problem)
     step_s, flops, memory = _cost(model, problem, data, device)
     eval_s = _eval_time(model, data, device)
