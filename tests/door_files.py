@@ -63,8 +63,19 @@ def text(folder: Path, rows: list[tuple[str, ...]] | None = None, header: str = 
     return folder / "texts.csv"
 
 
+def series(folder: Path, rows: list[tuple[Any, ...]] | None = None, header: str = "day,load,heat") -> Path:
+    """Two series by the day, with a season of a week."""
+    random = np.random.default_rng(0)
+    days = np.datetime64("2020-01-01") + np.arange(300)
+    made = [(day, f"{100 + 10 * (row % 7) + random.normal():.3f}", f"{-3 + row % 7 * 0.1:.3f}") for row, day in enumerate(days)]
+    lines = [header, *(",".join(map(str, row)) for row in (made if rows is None else rows))]
+    (folder / "series.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "series.csv"
+
+
 FILES: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     "images": (images, {}),
     "image_folder": (image_folder, {}),
     "text": (text, {"target": "topic"}),
+    "series": (series, {"time": "day", "horizon": 3}),
 }

@@ -30,13 +30,15 @@ def opened_problem(
     notes: list[str],
     labels: tuple[str, ...] = (),
     metric: Any = None,
+    epochs: float | None = None,
     batch_size: int | None = None,
     ignore_index: int | None = None,
     again: Callable[[Path, Asked], Problem] | None = None,
 ) -> Problem:
     """The problem of a door called `kind`: `parts` as its `Door.parts` makes them, and a default model of `preparation["model"]`.
 
-    `metric` and `batch_size` stand where none was asked for; `again` opens the file with another seed, None where its rows are not drawn.
+    `metric`, `epochs` and `batch_size` stand where none was asked for; `again` opens the file with another seed, None where its rows are
+    not drawn.
     """
     scale = preparation.get("target", {}).get("scale")
     return Problem(
@@ -45,7 +47,7 @@ def opened_problem(
         metric=metric if asked.metric is None else asked.metric,
         direction=asked.direction,
         task=task,
-        epochs=asked.epochs,
+        epochs=epochs if asked.epochs is None else asked.epochs,
         batch_size=batch_size if asked.batch_size is None else asked.batch_size,
         ignore_index=ignore_index,
         origin=Origin(
