@@ -73,9 +73,45 @@ def series(folder: Path, rows: list[tuple[Any, ...]] | None = None, header: str 
     return folder / "series.csv"
 
 
+def sequences(folder: Path, **more: Any) -> Path:
+    """60 sequences of two channels, which rise or fall, zero padded to 12 steps."""
+    random = np.random.default_rng(0)
+    length, y = random.integers(4, 13, 60), random.integers(0, 2, 60).astype(np.uint8)
+    steps = np.arange(12)
+    x = np.stack([(2.0 * y[:, None] - 1) * steps, random.normal(size=(60, 12))], axis=2)
+    x[steps >= length[:, None]] = 0
+    arrays = {"x": x.astype(np.float32), "y": y, "length": length, "group": np.arange(60) // 6, **more}
+    np.savez(folder / "sequences.npz", **{name: array for name, array in arrays.items() if array is not None})
+    return folder / "sequences.npz"
+
+
+def masks(folder: Path, **more: Any) -> Path:
+    """40 images of 12 x 16 with a bright square, and the mask of the square."""
+    random = np.random.default_rng(0)
+    x = random.integers(0, 100, (40, 12, 16)).astype(np.uint8)
+    y = np.zeros_like(x)
+    for number in range(40):
+        row, column = random.integers(0, 8), random.integers(0, 12)
+        y[number, row : row + 4, column : column + 4] = 255
+    arrays = {"x_train": np.where(y > 0, x + 100, x).astype(np.uint8), "y_train": y, **more}
+    np.savez_compressed(folder / "masks.npz", **{name: array for name, array in arrays.items() if array is not None})
+    return folder / "masks.npz"
+
+
+def language(folder: Path, text: str | None = None) -> Path:
+    """Sentences without meaning."""
+    random = np.random.default_rng(0)
+    words = ["the ", "cat ", "sat ", "on ", "a ", "mat.\n", "Why? "]
+    (folder / "running.txt").write_text("".join(random.choice(words, 5_000)) if text is None else text, encoding="utf-8")
+    return folder / "running.txt"
+
+
 FILES: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     "images": (images, {}),
     "image_folder": (image_folder, {}),
     "text": (text, {"target": "topic"}),
     "series": (series, {"time": "day", "horizon": 3}),
+    "sequences": (sequences, {}),
+    "masks": (masks, {}),
+    "language": (language, {}),
 }

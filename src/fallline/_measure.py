@@ -77,7 +77,7 @@ def infer_task(outputs: Tensor, targets: Tensor) -> str:
     if targets.is_floating_point() and not (same and zero_one):
         return "regression"
     if same and zero_one:
-        return "binary" if targets[0].numel() == 1 else "multilabel"
+        return "multilabel" if targets.ndim == 2 and targets.shape[1] > 1 else "binary"  # a mask asks one question at every position
     if same:
         return "count" if bool((targets >= 0).all()) else "regression"
     if outputs.ndim == targets.ndim + 1 and outputs.ndim == 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,14 @@ import numpy as np
 
 from fallline._errors import RefusedError, UsageError, nearest
 from fallline.doors._named import listed
-from fallline.doors._prepare_arrays import read_arrays
+from fallline.doors._prepare_arrays import read_arrays, target_frame
+from fallline.doors._target import Target, target_of
+from fallline.metrics import named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from fallline.doors._asked import Asked
 
 SPLITS = {"train": 0, "valid": 1, "val": 1, "test": 2}  # endings of array names that make an official split, and its code
 EXPECTED = (
@@ -70,14 +74,16 @@ def first_of(shapes: Mapping[str, Any], role: str) -> tuple[tuple[int, ...], np.
     return found
 
 
-def arrays_of(path: Path, *, target: str | None, group: str | None = None, length: bool = False) -> Arrays:
+def arrays_of(path: Path, *, target: str | None, group: str | None = None, lengths: bool = False) -> Arrays:
     """The arrays of a file, checked to belong together.
 
     Raises:
         UsageError: no target or group of that name. RefusedError: the file is no sound `.npz` or lacks what it should hold.
     """
     there = _names(path)
-    roles = {"x": "x", "y": target_name(target), **({"length": "length"} if length else {})}
+    roles = {"x": "x", "y": target_name(target)}
+    if lengths and ("length_train" in there or "length" in there):
+        roles["length"] = "length"
     if group is not None:
         roles["group"] = group.removesuffix("_train")
     if "x_train" not in there and "x" not in there:
@@ -99,6 +105,42 @@ def arrays_of(path: Path, *, target: str | None, group: str | None = None, lengt
     official = np.repeat(codes, sizes["x"]).astype(np.int64) if len(endings) > 1 else None
     class_names = [str(name) for name in _read(path, {"names": ["class_names"]})["names"]] if "class_names" in there else []
     return Arrays(names=names, held=held, official=official, class_names=class_names if target_name(target) == "y" else [])
+
+
+def array_target(path: Path, arrays: Arrays, asked: Asked) -> Target:
+    """The target of every example. Whole numbers in `y` are classes, however many there are: that is what such files hold."""
+    array, name = arrays.held["y"], target_name(asked.target)
+    check_classes(path, arrays, name)
+    whole = array.ndim == 1 and array.dtype.kind in "biu" and name == "y"
+    fits = not isinstance(asked.metric, str) or "multiclass" in named(asked.metric).tasks
+    classes = whole and fits and asked.task is None and len(np.unique(array)) > 2
+    frame = target_frame(array, arrays.class_names)
+    task = "multiclass" if classes else asked.task
+    target = target_of(frame, frame.columns, decimal=".", metric=asked.metric, task=task, positive=asked.positive)
+    return replace(target, notes=target.notes[1:]) if classes else target  # nobody gave a task, and the classes are said anyway
+
+
+def check_classes(path: Path, arrays: Arrays, name: str) -> None:
+    """Refuse class numbers that have no name, and classes of the official test set that training never sees."""
+    y, names = arrays.held["y"], arrays.class_names
+    if y.ndim != 1 or y.dtype.kind not in "biu" or name != "y":
+        return
+    if names and (int(y.min()) < 0 or int(y.max()) >= len(names)):
+        wrong = int(y.max()) if int(y.max()) >= len(names) else int(y.min())
+        raise RefusedError(
+            f"{path}: {arrays.names['y'][0]} holds class {wrong}, but class_names has {len(names)} names (0 to {len(names) - 1})"
+        )
+    unseen = unseen_classes(y, arrays.official)
+    if unseen:
+        shown = ", ".join(names[value] if names else str(value) for value in unseen[:6])
+        raise RefusedError(f"{path}: no training example is of class {shown}, but the test set holds it; add some, or drop it there")
+
+
+def unseen_classes(y: NDArray[Any], official: NDArray[np.int64] | None) -> list[int]:
+    """Values that occur outside of the official training part alone."""
+    if official is None:
+        return []
+    return sorted(set(np.unique(y[official != 0]).tolist()) - set(np.unique(y[official == 0]).tolist()))
 
 
 def _lacking(path: Path, role: str, name: str, there: list[str]) -> Exception:

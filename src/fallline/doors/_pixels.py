@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +12,15 @@ from fallline._problem import Problem
 from fallline._splits import duplicate_groups
 from fallline.doors._asked import Asked
 from fallline.doors._opened import opened_problem
-from fallline.doors._prepare_arrays import target_frame
 from fallline.doors._rows import Division, divide
-from fallline.doors._target import Target, target_of
 from fallline.doors.models.resnet import SmallResNet
-from fallline.metrics import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from fallline.doors._target import Target
 
 SMALL_SIDE = 40  # pixels up to which the stem keeps the resolution; above it the first stage would cost four times as much
 FEWEST_SIDE = 8  # pixels: three halvings leave one
@@ -53,17 +51,6 @@ def divided(
     said = "1 image equals another" if repeated == 1 else f"{repeated:,} images equal another"
     note = f"{said}; equal images stay in one part" if official is None else f"{said}, across the official split too"
     return Division(part=division.part, groups=division.groups, notes=(note, *division.notes))
-
-
-def image_target(array: NDArray[Any], class_names: list[str], asked: Asked, name: str) -> Target:
-    """The target of every image. Whole numbers in `y` are classes, however many there are: that is what image sets are."""
-    whole = array.ndim == 1 and array.dtype.kind in "biu" and name == "y"
-    fits = not isinstance(asked.metric, str) or "multiclass" in named(asked.metric).tasks
-    classes = whole and fits and asked.task is None and len(np.unique(array)) > 2
-    frame = target_frame(array, class_names)
-    task = "multiclass" if classes else asked.task
-    target = target_of(frame, frame.columns, decimal=".", metric=asked.metric, task=task, positive=asked.positive)
-    return replace(target, notes=target.notes[1:]) if classes else target  # nobody gave a task, and the classes are said anyway
 
 
 def image_problem(

@@ -59,11 +59,16 @@ def standardised(steps: NDArray[Any], length: NDArray[Any], inputs: dict[str, An
 
 def array_inputs(arrays: dict[str, NDArray[Any]], preparation: dict[str, Any]) -> Any:
     """What the model is given: images as uint8, or sequences with the length of each."""
-    reading = preparation["reading"]
-    if "length" not in arrays:
-        return channels_first(arrays["x"], reading["layout"])
-    steps = standardised(arrays["x"], arrays["length"], preparation["inputs"])
-    return steps, torch.from_numpy(arrays["length"].astype(np.int64))
+    if preparation["reading"]["layout"] != "sequences":
+        return channels_first(arrays["x"], preparation["reading"]["layout"])
+    length = lengths_of(arrays)
+    return standardised(arrays["x"], length, preparation["inputs"]), torch.from_numpy(length)
+
+
+def lengths_of(arrays: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """The steps of each sequence; all of them where no length was given."""
+    given = arrays.get("length", np.full(len(arrays["x"]), arrays["x"].shape[1]))
+    return given.reshape(-1).astype(np.int64)
 
 
 def array_targets(arrays: dict[str, NDArray[Any]], preparation: dict[str, Any]) -> torch.Tensor:
@@ -72,8 +77,8 @@ def array_targets(arrays: dict[str, NDArray[Any]], preparation: dict[str, Any]) 
     if "values" not in spec:
         return targets(target_frame(arrays["y"], preparation["reading"]["class_names"]), preparation)
     found = of_values(arrays["y"], spec["values"], whole=spec["task"] == "sequence")
-    if "length" in arrays:
-        found[torch.arange(found.shape[1]) >= torch.from_numpy(arrays["length"].astype(np.int64))[:, None]] = PADDED
+    if preparation["reading"]["layout"] == "sequences":
+        found[torch.arange(found.shape[1]) >= torch.from_numpy(lengths_of(arrays))[:, None]] = PADDED
     return found
 
 

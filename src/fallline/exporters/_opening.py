@@ -39,9 +39,11 @@ def open_file(page: Page, case: Case, script: Path) -> None:
     read = getattr(importlib.import_module(module), name)
     page.add(DATA, copied(read, without=[f"{kind}_features" for kind in ("number", "date") if kind not in kinds]))
     if len(json.dumps(preparation)) <= EMBEDDED_BYTES:
-        split = preparation.pop("split")
-        page.add(FITTED, f"# The part of every row of the file, compressed.\nSPLIT = {in_lines(split)}")
-        page.add(FITTED, f"PREPARATION = {literal({**preparation, 'split': Literal('SPLIT')})}")
+        split = preparation.pop("split", None)
+        if split is not None:
+            page.add(FITTED, f"# The part of every row of the file, compressed.\nSPLIT = {in_lines(split)}")
+            preparation["split"] = Literal("SPLIT")
+        page.add(FITTED, f"PREPARATION = {literal(preparation)}")
         page.main.append(f"parts_of_data = {name}(DATA, PREPARATION)")
     else:
         beside = f"{script.stem}_preparation.json"
