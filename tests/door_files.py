@@ -113,5 +113,5 @@ FILES: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     "series": (series, {"time": "day", "horizon": 3}),
     "sequences": (sequences, {}),
     "masks": (masks, {}),
-    "language": (language, {}),
+    "language": (language, {"batch_size": 4}),
 }

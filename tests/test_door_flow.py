@@ -64,7 +64,7 @@ def test_a_race_leaves_a_verdict_and_a_second_command_reports_it(
     write, options = FILES[door]
     path = write(tmp_path)
     monkeypatch.chdir(tmp_path)
-    flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     assert main(["choose", str(path), *flags, "--epochs", "1", "--price", "1", "--out", "run", "-q"]) == 0
     chosen = capsys.readouterr().out
     assert main(["resume", "run"]) == 0
