@@ -144,7 +144,7 @@ CALLS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"target": "y", "metric": "root"}, ("unknown metric 'root'",)),
     ({"target": "y", "metric": "accuracy"}, ("the task here is regression", "Metrics that fit: mae")),
     ({"target": "y", "task": "unknown"}, ("task must be one of",)),
-    ({"target": "y", "horizon": 3}, ("'horizon' means nothing", "it takes target")),
+    ({"target": "y", "lookback": 3}, ("'lookback' means nothing", "it takes target")),
     ({"target": "y", "metrc": "mae"}, ("did you mean metric?",)),
     ({"target": "y", "batch_size": 0}, ("batch_size must be",)),
     ({"target": "y", "epochs": -1}, ("epochs must be positive",)),

@@ -38,16 +38,16 @@ SAID = {"L": "grey", "LA": "grey with transparency", "RGB": "colour", "RGBA": "c
 
 
 def opened(folder: Path, asked: Asked) -> Problem:
-    _check_pillow()
     if asked.metric is not None:
         resolve(asked.metric, asked.direction)
-    from fallline.doors._prepare_folder import ENDINGS, listed_images, parts_of_folder
-
     inner = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not inner:
         raise UsageError(
             f"{folder} is a folder without sub-folders; a folder of images has one sub-folder a class; to open a file, name it"
         )
+    _check_pillow()
+    from fallline.doors._prepare_folder import ENDINGS, listed_images, parts_of_folder
+
     parts = inner if _official(inner) else [""]
     images = listed_images(folder, parts)
     if not images:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from fallline.doors._prepare import PARTS, part_of_row, targets
+from fallline.doors._prepare import in_parts, targets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,13 +85,4 @@ def array_targets(arrays: dict[str, NDArray[Any]], preparation: dict[str, Any]) 
 def parts_of_arrays(path: Any, preparation: dict[str, Any]) -> dict[str, tuple[Any, torch.Tensor]]:
     """Train, valid and audit of the file that the preparation was fitted on, their examples in the order of the file."""
     arrays = read_arrays(path, preparation["reading"]["arrays"])
-    part = part_of_row(preparation)
-    if len(part) != len(arrays["x"]):
-        raise ValueError(f"the preparation was fitted on {len(part):,} examples, this file has {len(arrays['x']):,}; give the same file")
-    inputs, target = array_inputs(arrays, preparation), array_targets(arrays, preparation)
-    made = {}
-    for code, name in enumerate(PARTS):
-        rows = torch.from_numpy(np.flatnonzero(part == code))
-        chosen = inputs[rows] if isinstance(inputs, torch.Tensor) else tuple(tensor[rows] for tensor in inputs)
-        made[name] = chosen, target[rows]
-    return made
+    return in_parts(array_inputs(arrays, preparation), array_targets(arrays, preparation), preparation)

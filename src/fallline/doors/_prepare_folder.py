@@ -10,7 +10,7 @@ import polars as pl
 import torch
 from PIL import Image, ImageOps
 
-from fallline.doors._prepare import PARTS, part_of_row, targets
+from fallline.doors._prepare import in_parts, targets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,14 +39,7 @@ def parts_of_folder(folder: Any, preparation: dict[str, Any]) -> dict[str, tuple
     """Train, valid and audit of the folder that the preparation was fitted on."""
     reading = preparation["reading"]
     images = listed_images(folder, reading["parts"])
-    part = part_of_row(preparation)
-    if len(part) != len(images):
-        raise ValueError(f"the preparation was fitted on {len(part):,} images, this folder has {len(images):,}; give the same folder")
     pixels = np.stack([decoded(path, reading["mode"], reading["height"], reading["width"]) for _, _, path in images])
     inputs = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
     target = targets(pl.DataFrame({"class": [name for _, name, _ in images]}), preparation)
-    made = {}
-    for code, name in enumerate(PARTS):
-        rows = torch.from_numpy(np.flatnonzero(part == code))
-        made[name] = inputs[rows], target[rows]
-    return made
+    return in_parts(inputs, target, preparation)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fallline.doors._prepare import PARTS, Floats, moments, numbers, part_of_row, read_frame, seconds
+from fallline.doors._prepare import Floats, in_parts, moments, numbers, read_frame, seconds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,16 +66,10 @@ def parts_of_series(path: Any, preparation: dict[str, Any]) -> dict[str, tuple[t
     values = on_steps(read_frame(path, reading), spec)
     inputs = bridged(values, spec["bridged"])
     starts = window_starts(values, inputs, spec["lookback"], spec["horizon"])
-    part = part_of_row(preparation)
-    if len(part) != len(starts):
-        raise ValueError(f"the preparation was fitted on {len(part):,} windows, this file gives {len(starts):,}; give the same file")
     location, spread = (np.asarray(number) for number in preparation["target"]["scale"])
     inputs = ((inputs - location) / spread).astype(np.float32)
     values = ((values - location) / spread).astype(np.float32)
-    made = {}
-    for code, name in enumerate(PARTS):
-        first = starts[part == code][:, None]
-        ahead = values[first + spec["lookback"] + np.arange(spec["horizon"])]
-        ahead = ahead[:, :, 0] if ahead.shape[2] == 1 else ahead
-        made[name] = torch.from_numpy(inputs[first + np.arange(spec["lookback"])]), torch.from_numpy(ahead)
-    return made
+    first = starts[:, None]
+    ahead = values[first + spec["lookback"] + np.arange(spec["horizon"])]
+    ahead = ahead[:, :, 0] if ahead.shape[2] == 1 else ahead
+    return in_parts(torch.from_numpy(inputs[first + np.arange(spec["lookback"])]), torch.from_numpy(ahead), preparation)

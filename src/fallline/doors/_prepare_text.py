@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fallline.doors._prepare import PARTS, part_of_row, read_frame, targets, words
+from fallline.doors._prepare import in_parts, read_frame, targets, words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,12 +35,5 @@ def codes_of(column: pl.Series, spec: dict[str, Any]) -> torch.Tensor:
 def parts_of_texts(path: Any, preparation: dict[str, Any]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Train, valid and audit of the file that the preparation was fitted on, their rows in the order of the file."""
     frame = read_frame(path, preparation["reading"])
-    part = part_of_row(preparation)
-    if len(part) != len(frame):
-        raise ValueError(f"the preparation was fitted on a table of {len(part):,} rows, this one has {len(frame):,}; give the same file")
-    codes, target = codes_of(frame[preparation["text"]["column"]], preparation["text"]), targets(frame, preparation)
-    made = {}
-    for number, name in enumerate(PARTS):
-        rows = torch.from_numpy(np.flatnonzero(part == number))
-        made[name] = codes[rows], target[rows]
-    return made
+    spec = preparation["text"]
+    return in_parts(codes_of(frame[spec["column"]], spec), targets(frame, preparation), preparation)
