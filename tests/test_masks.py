@@ -65,6 +65,7 @@ def test_a_mask_of_ones_and_zeros_in_a_problem_of_ones_own_is_judged_the_same() 
 
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] = {
     "a mask of another size": ({"y_train": np.zeros((40, 12, 8), np.uint8)}, {}, RefusedError, "images are 12 x 16 pixels, masks 12 x 8"),
+    "images that are no pixels": ({"x_train": np.zeros((40, 12, 16))}, {}, RefusedError, "images must be uint8 pixels"),
     "masks in colour": ({"y_train": np.zeros((40, 12, 16, 3), np.uint8)}, {}, RefusedError, "masks 12 x 16 x 3"),
     "empty masks": ({"y_train": ZEROS}, {}, RefusedError, "all training masks hold 0 everywhere"),
     "grey levels": ({"y_train": np.arange(40 * 192).reshape(40, 12, 16) % 200}, {}, RefusedError, "which are no classes"),

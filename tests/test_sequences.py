@@ -52,6 +52,7 @@ def test_a_group_stays_in_one_part(tmp_path: Path) -> None:
 def test_without_lengths_every_sequence_is_whole(tmp_path: Path) -> None:
     problem = open_problem(sequences(tmp_path, length=None))
     assert problem.train[0][1].unique().tolist() == [12]
+    assert "there is no array length, so every sequence is whole; images would be uint8 pixels" in problem.origin.notes
 
 
 def test_a_class_a_step_is_learned_and_padding_is_passed_over(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import torch
 from door_files import sentences, text
 
 from fallline._errors import RefusedError, UsageError
+from fallline._measure import output_kind
+from fallline._setting import prepare
 from fallline.doors import open_problem
 from fallline.doors._prepare import part_of_row
 from fallline.doors._prepare_text import UNKNOWN, codes_of
@@ -106,6 +108,15 @@ def test_padding_changes_nothing() -> None:
     longer = torch.cat([codes, torch.zeros(5, 9, dtype=torch.long)], dim=1)
     assert torch.allclose(model(codes), model(longer), atol=1e-6)
     assert bool(torch.isfinite(model(torch.zeros(2, 7, dtype=torch.long))).all())
+
+
+def test_a_doors_model_gives_raw_outputs_also_where_they_look_like_probabilities(tmp_path: Path) -> None:
+    rows = [(text_, "yes" if number % 8 < 5 else "no") for number, (text_, _) in enumerate(sentences())]
+    problem = open_problem(text(tmp_path, rows, "text,answer"), target="answer")
+    with torch.no_grad():
+        outputs = problem.new_model().eval()(problem.train[0])
+    assert output_kind(outputs, "binary") == "probability"
+    assert prepare(problem).profile.output_kind == "real"
 
 
 def test_long_texts_are_cut_and_unknown_tokens_share_a_code() -> None:

@@ -34,7 +34,7 @@ def claims(path: Path, given: Mapping[str, Any]) -> bool:
     """Whether a file holds images and a mask each: targets of three dimensions or more beside images."""
     shapes = shapes_of(path)
     x, y = first_of(shapes, "x"), first_of(shapes, target_name(given.get("target")))
-    return x is not None and y is not None and x[1] == np.uint8 and len(x[0]) >= 3 and len(y[0]) >= 3
+    return x is not None and y is not None and len(x[0]) >= 3 and len(y[0]) >= 3
 
 
 def opened(path: Path, asked: Asked) -> Problem:

@@ -38,6 +38,8 @@ def opened(path: Path, asked: Asked) -> Problem:
     x, y, length = arrays.held["x"], arrays.held["y"], _lengths(path, arrays)
     each_step = y.ndim == 2 and y.shape[1] == x.shape[1] and y.dtype.kind in "biu"
     notes = [f"sequences: {len(x):,} of {length.min():,} to {length.max():,} steps, {x.shape[2]} channels", *arrays.notes]
+    if "length" not in arrays.names:
+        notes.append("there is no array length, so every sequence is whole; images would be uint8 pixels")
     if each_step:
         target, values = None, _step_classes(path, arrays, length, asked, notes)
         rows, classes = np.ones(len(x), dtype=np.bool_), None
