@@ -113,10 +113,13 @@ def test_padding_changes_nothing() -> None:
 def test_a_doors_model_gives_raw_outputs_also_where_they_look_like_probabilities(tmp_path: Path) -> None:
     rows = [(text_, "yes" if number % 8 < 5 else "no") for number, (text_, _) in enumerate(sentences())]
     problem = open_problem(text(tmp_path, rows, "text,answer"), target="answer")
-    with torch.no_grad():
-        outputs = problem.new_model().eval()(problem.train[0])
-    assert output_kind(outputs, "binary") == "probability"
-    assert prepare(problem).profile.output_kind == "real"
+
+    def looks(seed: int) -> str:
+        with torch.no_grad():
+            return output_kind(problem.new_model(seed).eval()(problem.train[0]), "binary")
+
+    unlucky = next(seed for seed in range(50) if looks(seed) == "probability")
+    assert prepare(problem, seed=unlucky).profile.output_kind == "real"
 
 
 def test_long_texts_are_cut_and_unknown_tokens_share_a_code() -> None:
