@@ -78,6 +78,11 @@ def test_a_class_of_a_hundred_is_a_class_and_a_count_is_a_count(tmp_path: Path) 
     assert open_problem(path, target="count", metric="mae").task == "count"
 
 
+def test_class_names_are_for_class_numbers_alone(tmp_path: Path) -> None:
+    path = images(tmp_path, y_train=np.linspace(0, 5, 300), x_test=None, y_test=None, class_names=np.array(["top", "low"]))
+    assert open_problem(path).task == "regression"
+
+
 def test_classes_are_called_by_their_names(tmp_path: Path) -> None:
     problem = open_problem(images(tmp_path, class_names=np.array(["top", "middle", "low"])))
     assert problem.origin.labels == ("low", "middle", "top")
@@ -104,6 +109,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a label outside the classes": ({"class_names": np.array(["top", "middle"])}, "holds class 2, but class_names has 2 names"),
     "a class that only the test set has": ({"y_test": np.full(100, 9, np.uint8)}, "no training example is of class 9"),
     "one class": ({"y_train": np.zeros(300, np.uint8), "y_test": np.zeros(100, np.uint8)}, "there is nothing to learn"),
+    "no examples": ({"x_test": np.zeros((0, 12, 12), np.uint8), "y_test": np.zeros(0, np.uint8)}, "x_test holds no examples"),
+    "one number in place of images": ({"x_train": np.uint8(3), "x_test": None, "y_test": None}, "zero-dimensional"),
     "tiny images": ({"x_train": np.zeros((300, 2, 2), np.uint8), "x_test": np.zeros((100, 2, 2), np.uint8)}, "at least 8 a side"),
     "black images": ({"x_train": np.zeros((300, 12, 12), np.uint8)}, "all 300 rows are one (duplicates count as a group)"),
 }

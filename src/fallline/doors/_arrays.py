@@ -101,10 +101,13 @@ def arrays_of(path: Path, *, target: str | None, group: str | None = None, lengt
         for array, rows, beside, wanted in zip(names[role], parts, names["x"], sizes["x"], strict=True):
             if rows != wanted:
                 raise RefusedError(f"{path}: {array} holds {rows:,} examples and {beside} {wanted:,}; every example needs one of each")
+    if not all(sizes["x"]):
+        raise RefusedError(f"{path}: {names['x'][sizes['x'].index(0)]} holds no examples; leave such arrays out, or fill them")
     codes = [SPLITS[ending[1:]] for ending in endings if ending]
     official = np.repeat(codes, sizes["x"]).astype(np.int64) if len(endings) > 1 else None
     class_names = [str(name) for name in _read(path, {"names": ["class_names"]})["names"]] if "class_names" in there else []
-    return Arrays(names=names, held=held, official=official, class_names=class_names if target_name(target) == "y" else [])
+    named_by = roles["y"] == "y" and held["y"].dtype.kind in "biu"
+    return Arrays(names=names, held=held, official=official, class_names=class_names if named_by else [])
 
 
 def array_target(path: Path, arrays: Arrays, asked: Asked) -> Target:

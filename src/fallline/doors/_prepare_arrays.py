@@ -44,7 +44,7 @@ def of_values(array: NDArray[Any], values: list[float], *, whole: bool) -> torch
 
 def target_frame(array: NDArray[Any], class_names: list[str]) -> pl.DataFrame:
     """A target as the columns of a table: class names in place of numbers where there are some."""
-    if class_names:
+    if class_names and array.ndim == 1:
         return pl.DataFrame({"y": np.asarray(class_names, dtype=object)[array.astype(np.int64)].tolist()})
     columns = array.reshape(len(array), -1)
     return pl.DataFrame({"y" if columns.shape[1] == 1 else f"y_{number}": column for number, column in enumerate(columns.T)})

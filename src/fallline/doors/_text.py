@@ -118,7 +118,7 @@ def _official(frame: pl.DataFrame, name: str) -> bool:
 def _text_column(frame: pl.DataFrame, asked: Asked, named: str | None) -> str:
     if asked.text is not None:
         return asked.text
-    taken = {named, asked.group, *((asked.target or "").split(",")), asked.target}
+    taken = {named, asked.group, asked.target, *(name.strip() for name in (asked.target or "").split(","))}
     return next(name for name in frame.columns if name not in taken and _is_text(frame[name]))
 
 
