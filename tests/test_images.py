@@ -157,6 +157,18 @@ def test_a_folder_has_one_sub_folder_a_class(tmp_path: Path) -> None:
 
 
 @pillow
+def test_folders_named_by_numbers_are_classes(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path)
+    for number, path in enumerate(sorted(folder.rglob("*.png"))):
+        (folder / str(number % 30)).mkdir(exist_ok=True)
+        path.rename(folder / str(number % 30) / path.name)
+    for inner in ("band0", "band1", "band2"):
+        (folder / inner).rmdir()
+    problem = open_problem(folder)
+    assert (problem.task, len(problem.origin.labels)) == ("multiclass", 30)
+
+
+@pillow
 def test_folders_called_train_and_test_are_the_official_split(tmp_path: Path) -> None:
     problem = open_problem(image_folder(tmp_path, parts=("train", "test")))
     assert len(problem.audit[1]) == 120

@@ -77,6 +77,14 @@ def test_columns_of_0_and_1_are_labels_where_no_target_is_named(tmp_path: Path) 
     assert "targets: all 2 columns of 0 and 1, as none was named (food, odd)" in said(open_problem(path))
 
 
+def test_a_text_that_repeats_only_late_in_the_file_is_still_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fallline.doors._text.PEEKED", 50)
+    rows = [*sentences(100), *[("Sun and rain, says no. 0!", "weather")] * 300]
+    problem = open_problem(text(tmp_path, rows), target="topic")
+    assert problem.origin.preparation is not None
+    assert problem.origin.preparation["text"]["column"] == "text"
+
+
 def test_equal_texts_stay_in_one_part(tmp_path: Path) -> None:
     rows = [pair for pair in sentences(100) for _ in range(4)]
     problem = open_problem(text(tmp_path, rows), target="topic", text="text")

@@ -18,6 +18,7 @@ from fallline.doors._target import Target, target_of
 from fallline.metrics import named
 
 if TYPE_CHECKING:
+    import polars as pl
     from numpy.typing import NDArray
 
     from fallline.doors._asked import Asked
@@ -115,12 +116,16 @@ def array_target(path: Path, arrays: Arrays, asked: Asked) -> Target:
     array, name = arrays.held["y"], target_name(asked.target)
     check_classes(path, arrays, name)
     whole = array.ndim == 1 and array.dtype.kind in "biu" and name == "y"
+    return class_target(target_frame(array, arrays.class_names), asked, classes=len(np.unique(array)) if whole else 0)
+
+
+def class_target(frame: pl.DataFrame, asked: Asked, *, classes: int) -> Target:
+    """The target in a frame; `classes` numbers or names that are known to be classes, 0 where that is to be found out."""
     fits = not isinstance(asked.metric, str) or "multiclass" in named(asked.metric).tasks
-    classes = whole and fits and asked.task is None and len(np.unique(array)) > 2
-    frame = target_frame(array, arrays.class_names)
-    task = "multiclass" if classes else asked.task
+    known = classes > 2 and fits and asked.task is None
+    task = "multiclass" if known else asked.task
     target = target_of(frame, frame.columns, decimal=".", metric=asked.metric, task=task, positive=asked.positive)
-    return replace(target, notes=target.notes[1:]) if classes else target  # nobody gave a task, and the classes are said anyway
+    return replace(target, notes=target.notes[1:]) if known else target  # nobody gave a task, and the classes are said anyway
 
 
 def check_classes(path: Path, arrays: Arrays, name: str) -> None:

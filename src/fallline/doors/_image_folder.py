@@ -11,10 +11,10 @@ import polars as pl
 
 from fallline._errors import RefusedError, UsageError
 from fallline._problem import Problem
+from fallline.doors._arrays import class_target
 from fallline.doors._asked import Asked
 from fallline.doors._pixels import image_problem
 from fallline.doors._rows import OFFICIAL
-from fallline.doors._target import target_of
 from fallline.metrics import resolve
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def opened(folder: Path, asked: Asked) -> Problem:
         official = np.array([OFFICIAL[part.lower()] for part, _, _ in images])
         notes.append(f"the folders {', '.join(parts)} are the official split; test reports (audit)")
     frame = pl.DataFrame({"class": [name for _, name, _ in images]})
-    target = target_of(frame, ["class"], decimal=".", metric=asked.metric, task=asked.task, positive=asked.positive)
+    target = class_target(frame, asked, classes=len(classes))
     reading = {"parts": parts, "mode": mode, "height": height, "width": width}
     pixels = _decoded([path for _, _, path in images], reading)
     return image_problem(

@@ -49,11 +49,7 @@ def claims(path: Path, given: Mapping[str, Any]) -> bool:
     frame = head_of(path, PEEKED)
     if frame is None:
         return False
-    target = str(given.get("target", ""))
-    targets = [target] if target in frame.columns else [name.strip() for name in target.split(",")]
-    others = [name for name in frame.columns if name not in (*targets, given.get("group")) and not _official(frame, name)]
-    if not target:
-        others = [name for name in others if not yes_or_no(frame[name], column_of(frame[name], "."), ".")]
+    others = _others(frame, given.get("target"), given.get("group"))
     return len(others) == 1 and _is_text(frame[others[0]])
 
 
@@ -63,7 +59,7 @@ def opened(path: Path, asked: Asked) -> Problem:
     reading, notes = reading_of(path)
     frame = frame_of(path, reading)
     named, official = official_column(frame, {asked.text, asked.group})
-    text = _text_column(frame, asked, named)
+    text = _text_column(frame, asked)
     names = _targets(frame, asked, {text, named, asked.group}, notes)
     check_column(text, "text", frame.columns, names)
     check_column(asked.group, "group", frame.columns, names)
@@ -101,6 +97,13 @@ def opened(path: Path, asked: Asked) -> Problem:
     )
 
 
+def _others(frame: pl.DataFrame, target: str | None, group: str | None) -> list[str]:
+    """The columns that are no target, group or official split; where no target is named, columns of 0 and 1 are targets."""
+    named = {group, target, *(name.strip() for name in (target or "").split(","))}
+    others = [name for name in frame.columns if name not in named and not _official(frame, name)]
+    return others if target else [name for name in others if not yes_or_no(frame[name], column_of(frame[name], "."), ".")]
+
+
 def _is_text(column: pl.Series) -> bool:
     """Words of which more than half differ."""
     if column_of(column, ".").kind != "category":
@@ -115,11 +118,14 @@ def _official(frame: pl.DataFrame, name: str) -> bool:
     return bool(said) and set(said) <= set(OFFICIAL)
 
 
-def _text_column(frame: pl.DataFrame, asked: Asked, named: str | None) -> str:
+def _text_column(frame: pl.DataFrame, asked: Asked) -> str:
+    """The column as named, else the only one that is left; what the first rows showed, all rows may not."""
     if asked.text is not None:
         return asked.text
-    taken = {named, asked.group, asked.target, *(name.strip() for name in (asked.target or "").split(","))}
-    return next(name for name in frame.columns if name not in taken and _is_text(frame[name]))
+    others = _others(frame, asked.target, asked.group)
+    if len(others) != 1:
+        raise UsageError(f"which column holds the texts? Name it with --text; the table has {listed(frame.columns)}")
+    return others[0]
 
 
 def _targets(frame: pl.DataFrame, asked: Asked, taken: set[str | None], notes: list[str]) -> list[str]:
