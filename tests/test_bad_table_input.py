@@ -84,9 +84,10 @@ def test_a_file_that_cannot_be_used(case: str, tmp_path: Path) -> None:
 
 def test_free_text_is_refused_by_name(tmp_path: Path) -> None:
     rows = 1_500
-    frame = pl.DataFrame({"review": [f"this is review {row} of a thing" for row in range(rows)], "y": RANDOM.normal(size=rows)})
+    review = [f"this is review {row} of a thing" for row in range(rows)]
+    frame = pl.DataFrame({"review": review, "x": RANDOM.normal(size=rows), "y": RANDOM.normal(size=rows)})
     frame.write_csv(tmp_path / "table.csv")
-    with pytest.raises(RefusedError, match=r"column 'review' is free text: 1,500 different values.*drop the column"):
+    with pytest.raises(RefusedError, match=r"column 'review' is free text: 1,500 different values.*say --text review"):
         open_problem(tmp_path / "table.csv", target="y")
 
 
@@ -143,7 +144,7 @@ CALLS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"target": "y", "metric": "root"}, ("unknown metric 'root'",)),
     ({"target": "y", "metric": "accuracy"}, ("the task here is regression", "Metrics that fit: mae")),
     ({"target": "y", "task": "unknown"}, ("task must be one of",)),
-    ({"target": "y", "horizon": 3}, ("'horizon' means nothing", "it takes target")),
+    ({"target": "y", "lookback": 3}, ("'lookback' means nothing", "it takes target")),
     ({"target": "y", "metrc": "mae"}, ("did you mean metric?",)),
     ({"target": "y", "batch_size": 0}, ("batch_size must be",)),
     ({"target": "y", "epochs": -1}, ("epochs must be positive",)),
@@ -183,15 +184,13 @@ def test_a_path_that_leads_nowhere(tmp_path: Path) -> None:
         tmp_path / "house.csv": "in that folder there is houses.csv",
         tmp_path / "zzzzzzzz.parquet": "in that folder there is houses.csv",
         tmp_path / "nowhere" / "houses.csv": "there is no folder",
-        tmp_path: "no door opens the folder",
+        tmp_path: "is a folder without sub-folders; a folder of images has one sub-folder a class",
         tmp_path / "houses.xlsx": "there are doors for",
         tmp_path / "houses": "there are doors for",
     }
-    (tmp_path / "folder.csv").mkdir()
-    wrong[tmp_path / "folder.csv"] = "is a folder"
     for path, said in wrong.items():
         with pytest.raises(UsageError) as refusal:
-            open_problem(path, target="y")
+            open_problem(path)
         assert said in str(refusal.value)
 
 

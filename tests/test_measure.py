@@ -51,7 +51,7 @@ TASKS = {
     "yes or no as booleans": (normal(8, 1), torch.tensor([[False], [True]] * 4), "binary"),
     "several yes or no": (normal(8, 3), (normal(8, 3) > 0).float(), "multilabel"),
     "several yes or no as whole numbers": (normal(8, 3), (normal(8, 3) > 0).long(), "multilabel"),
-    "a mask": (normal(8, 1, 5, 5), (normal(8, 1, 5, 5) > 0).float(), "multilabel"),
+    "a mask": (normal(8, 1, 5, 5), (normal(8, 1, 5, 5) > 0).float(), "binary"),
     "classes": (normal(8, 5), torch.tensor([0, 1, 4, 2, 3, 3, 0, 1]), "multiclass"),
     "two classes with two outputs": (normal(8, 2), torch.tensor([0, 1, 1, 0, 0, 1, 0, 1]), "multiclass"),
     "a class a position": (normal(8, 5, 6), torch.zeros(8, 6, dtype=torch.long), "sequence"),

@@ -102,6 +102,8 @@ def _references() -> dict[tuple[str, str], Callable[[torch.Tensor, torch.Tensor]
         ("accuracy", "multilabel"): lambda s, t: tc.multilabel_accuracy(s, t, labels, average="macro"),
         ("balanced_accuracy", "multiclass"): lambda s, t: tc.multiclass_accuracy(s, t, classes, average="macro"),
         ("f1", "binary"): tc.binary_f1_score,
+        ("iou", "binary"): tc.binary_jaccard_index,
+        ("iou", "multiclass"): lambda s, t: tc.multiclass_jaccard_index(s, t, classes, average="macro"),
         ("macro_f1", "multiclass"): lambda s, t: tc.multiclass_f1_score(s, t, classes, average="macro"),
         ("macro_f1", "multilabel"): lambda s, t: tc.multilabel_f1_score(s, t, labels, average="macro"),
         ("micro_f1", "multiclass"): lambda s, t: tc.multiclass_f1_score(s, t, classes, average="micro"),
@@ -166,7 +168,7 @@ def test_average_precision_adds_up_precision_over_thresholds(pairs: list[tuple[i
 
 
 def test_auroc_does_not_see_a_monotone_change_of_scores() -> None:
-    (scores, target), _ = contract.draw("binary", seed=1)
+    (scores, target), *_ = contract.draw("binary", seed=1)
     assert named("auroc").whole(scores, target) == named("auroc").whole(scores**3 / 2, target)
 
 

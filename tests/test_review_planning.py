@@ -96,7 +96,7 @@ def test_a_recipe_that_raises_is_not_paced(monkeypatch: pytest.MonkeyPatch) -> N
         return start(bench, recipe)
 
     monkeypatch.setattr(_planning, "start", fussy)
-    assert paced(prepare(problem()), Constraints(), 0) > 0
+    assert paced(prepare(problem()), Constraints(), 0, 1) > 0
 
 
 # what the user fixed -----------------------------------------------------------------------------------------------------------------

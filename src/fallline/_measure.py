@@ -40,7 +40,8 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
     data = replace(data, output_numbers=outputs[0].numel())
     targets = data.targets("train", TARGET_ROWS)
     task = problem.task or infer_task(outputs, targets)
-    kind = output_kind(outputs, task)
+    # a door's own model ends in a linear layer, whose untrained outputs may all lie between 0 and 1 where it starts at the log-odds
+    kind = "real" if problem.origin.preparation is not None else output_kind(outputs, task)
     facts = _fit(task, outputs, target, targets, problem)
     _refuse_unlike(task, outputs, target, model, problem, data, device)
     step_s, flops, memory = _cost(model, problem, data, device)
@@ -77,7 +78,7 @@ def infer_task(outputs: Tensor, targets: Tensor) -> str:
     if targets.is_floating_point() and not (same and zero_one):
         return "regression"
     if same and zero_one:
-        return "binary" if targets[0].numel() == 1 else "multilabel"
+        return "multilabel" if targets.ndim == 2 and targets.shape[1] > 1 else "binary"  # a mask asks one question at every position
     if same:
         return "count" if bool((targets >= 0).all()) else "regression"
     if outputs.ndim == targets.ndim + 1 and outputs.ndim == 2:

@@ -53,7 +53,7 @@ class Setting:
     def can_split_again(self) -> bool:
         """Whether another seed gives other rows for valid and audit."""
         given = self.problem.valid is not None or self.problem.audit is not None
-        return not given if self.problem.origin.kind != "table" else self.problem.origin.reopen is not None
+        return self.problem.origin.reopen is not None or not given
 
     @property
     def steps_per_epoch(self) -> int:

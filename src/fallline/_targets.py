@@ -58,7 +58,7 @@ def second_share(data: Data, task: str, problem: Problem) -> float:
     targets = data.targets("valid").reshape(-1)
     kept = targets if problem.ignore_index is None else targets[targets != problem.ignore_index]
     counts = kept.unique(return_counts=True)[1].sort(descending=True).values
-    return float(counts[1]) / data.valid.size if len(counts) > 1 else 1.0
+    return float(counts[1]) / len(kept) if len(counts) > 1 else 1.0
 
 
 def label_noise(data: Data, task: str) -> float | None:

@@ -2,13 +2,14 @@
 
 A door reads its file, splits the rows, fits what it fits on train alone, and returns a `Problem` whose `Origin` says all that was done,
 as plain JSON. It takes `seed`, and as keywords what a user may say about such a file; the reader of the command line passes on what was
-given. A door imports torch and polars only inside functions, so that asking which doors there are costs nothing.
+given. Where several doors open files of one name, those with `claims` are asked in turn, and one without takes the rest. A door imports
+torch and polars only inside functions, so that asking which doors there are costs nothing.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,10 @@ class Door:
 
     name: str
     title: str  # what such a file is, as it is said to users: "a table"
-    suffixes: tuple[str, ...]  # in lower case, with the dot
+    suffixes: tuple[str, ...]  # in lower case, with the dot; "/": a folder
     open: Callable[..., Problem]
+    claims: Callable[[Path, Mapping[str, Any]], bool] | None = None  # by contents and options; None: takes what no other door claims
+    parts: str = ""  # "module:function" of (path, preparation) -> train, valid and audit; it stands alone, exporters copy it
 
     def options(self) -> tuple[str, ...]:
         """What a user may say about such a file."""
@@ -47,9 +50,8 @@ def open_problem(source: str | Path, *, seed: int = 0, **options: Any) -> Proble
         UsageError: no such file, no door for it, or an option that its door does not take. RefusedError: the data cannot be used.
     """
     path = Path(source).expanduser()
-    door = _door_for(path)
-    _check_there(path)
     given = {name: value for name, value in options.items() if value is not None}
+    door = _door_for(path, given)
     taken = door.options()
     for name in given:
         if name not in taken:
@@ -60,21 +62,23 @@ def open_problem(source: str | Path, *, seed: int = 0, **options: Any) -> Proble
     return door.open(path, seed=seed, **given)
 
 
-def _door_for(path: Path) -> Door:
-    name = path.name.lower()
-    for door in doors().values():
-        if name.endswith(door.suffixes):
-            return door
-    kinds = "; ".join(f"{door.title} ({', '.join(door.suffixes)})" for door in doors().values())
-    came = f"the folder {path}" if path.is_dir() else f"{str(path)!r}"
-    raise UsageError(f"no door opens {came}; there are doors for {kinds}")
+def _door_for(path: Path, given: Mapping[str, Any]) -> Door:
+    name = "/" if path.is_dir() else path.name.lower()
+    fitting = [door for door in doors().values() if name.endswith(door.suffixes)]
+    if not fitting:
+        kinds: dict[str, list[str]] = {}
+        for door in doors().values():
+            kinds.setdefault("a folder" if door.suffixes == ("/",) else ", ".join(door.suffixes), []).append(door.title)
+        listed = "; ".join(f"{' or '.join(titles)} ({suffixes})" for suffixes, titles in kinds.items())
+        raise UsageError(f"no door opens {str(path)!r}; there are doors for {listed}")
+    _check_there(path)
+    claimed = [door for door in fitting if door.claims is not None and door.claims(path, given)]
+    return next(iter(claimed), None) or next(door for door in fitting if door.claims is None)
 
 
 def _check_there(path: Path) -> None:
-    if path.is_file():
+    if path.exists():
         return
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; name the file in it")
     folder = path.parent
     if not folder.is_dir():
         raise UsageError(f"no file {path}: there is no folder {folder}; check the path, it counts from {Path.cwd()}")

@@ -149,8 +149,8 @@ def refuse_text(column: pl.Series, values: pl.Series) -> None:
     spaced = float(present.str.contains(r"\s").mean())  # type: ignore[arg-type]
     if length > TEXT_LENGTH or spaced > 0.5:  # half of the values are several words
         raise RefusedError(
-            f"column {column.name!r} is free text: {distinct:,} different values, {length:.0f} characters long on average. Texts are not "
-            f"read by this door yet; drop the column from the file, or replace it by numbers or a few categories"
+            f"column {column.name!r} is free text: {distinct:,} different values, {length:.0f} characters long on average. To "
+            f"learn from it alone, say --text {column.name}; for the other columns, drop it from the file or replace it by a few categories"
         )
 
 

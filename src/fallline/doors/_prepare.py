@@ -172,12 +172,23 @@ def part_of_row(preparation: dict[str, Any]) -> NDArray[np.uint8]:
 
 def parts(frame: pl.DataFrame, preparation: dict[str, Any]) -> dict[str, tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]]:
     """Train, valid and audit of the file that the preparation was fitted on, their rows in the order of the file."""
+    inputs, target = apply(frame, preparation)
+    return in_parts(inputs, target, preparation)
+
+
+def in_parts(inputs: Any, target: torch.Tensor, preparation: dict[str, Any]) -> dict[str, tuple[Any, torch.Tensor]]:
+    """Inputs, a tensor or a tuple of tensors, and targets by the part that each example is in."""
     part = part_of_row(preparation)
-    if len(part) != len(frame):
-        raise ValueError(f"the preparation was fitted on a table of {len(part):,} rows, this one has {len(frame):,}; give the same file")
-    (numeric, categories), target = apply(frame, preparation)
+    if len(part) != len(target):
+        raise ValueError(f"the preparation was fitted on {len(part):,} examples, this gives {len(target):,}; give the same data")
     made = {}
     for code, name in enumerate(PARTS):
         rows = torch.from_numpy(np.flatnonzero(part == code))
-        made[name] = (numeric[rows], categories[rows]), target[rows]
+        chosen = inputs[rows] if isinstance(inputs, torch.Tensor) else tuple(tensor[rows] for tensor in inputs)
+        made[name] = chosen, target[rows]
     return made
+
+
+def parts_of_file(path: Any, preparation: dict[str, Any]) -> dict[str, tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]]:
+    """Train, valid and audit of a file."""
+    return parts(read_frame(path, preparation["reading"]), preparation)

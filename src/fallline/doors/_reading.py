@@ -175,3 +175,20 @@ def frame_of(path: Path, reading: dict[str, Any]) -> Any:
         raise RefusedError(
             f'{path} cannot be read as CSV: it has quotation marks inside values; write a value such as 5" as "5""" ({_first_line(error)})'
         ) from error
+
+
+def head_of(path: Path, rows: int) -> Any:
+    """The first rows of a table as text; None where it cannot be read, which opening it whole will explain."""
+    import polars as pl
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pl.read_parquet(path, n_rows=rows)
+        with _text(path) as lines:
+            head = list(itertools.islice(lines, LINES_LOOKED_AT))
+        separator = _separator(head, "\t" if ".tsv" in path.name.lower() else ",")
+        frame = pl.read_csv(path, separator=separator, infer_schema=False, n_rows=rows)
+        frame.columns = [name.strip() or f"column_{number}" for number, name in enumerate(frame.columns, 1)]
+    except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error, IndexError):
+        return None
+    return frame

@@ -101,8 +101,12 @@ def divide(
     groups: NDArray[np.int64] | None,
     order: NDArray[np.float64] | None,
     official: NDArray[np.int64] | None,
+    gap: int | None = None,
 ) -> Division:
-    """The parts of a table's rows; every array has one value a row of the file, `rows` says which can be used at all."""
+    """The parts of a table's rows; every array has one value a row of the file, `rows` says which can be used at all.
+
+    `gap` rows lie between parts in time (None: 1 % of train).
+    """
     part = np.full(len(rows), UNUSED, dtype=np.uint8)
     given = [np.flatnonzero(rows & (official == code)) if official is not None else np.flatnonzero(rows)[:0] for code in (0, 1, 2)]
     if official is None:
@@ -119,6 +123,7 @@ def divide(
         labels=train.labels,
         groups=train.groups,
         order=train.order,
+        gap=gap,
         n_audit=len(given[2]) or None,
         valid=described(given[1]) if len(given[1]) else None,
     )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fallline._errors import RefusedError, UsageError, nearest
-from fallline._problem import Origin, Problem
+from fallline._errors import RefusedError
 from fallline.doors import _prepare
+from fallline.doors._asked import Asked
 from fallline.doors._columns import Column, column_of, counted, fitted, refuse_text, says_nothing
+from fallline.doors._named import SHOWN, check_column, listed, official_column, target_names
+from fallline.doors._opened import opened_problem
 from fallline.doors._reading import frame_of, reading_of
-from fallline.doors._rows import Division, divide, equal_rows, group_ids, official_split, time_order
+from fallline.doors._rows import Division, divide, equal_rows, group_ids, time_order
 from fallline.doors._target import Target, target_of
 from fallline.doors.models.tabular import TabularNet
 from fallline.metrics import resolve
@@ -23,34 +23,14 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from fallline._problem import Problem
+
 ENOUGH = 8_000  # different training rows from which the larger model is worth its time
 YES_OR_NO = 10  # times as many where a row only says yes or no: at most a bit, and mostly noise
 # The small model with dropout before the head alone was worse on seven tables of eight (two seeds); the large one as good on three of
 # four and better on one, for three quarters of the time. Twice the width costs twice the time and was clearly better on one of four.
 SMALL = {"width": 64, "depth": 2, "dropout": [0.3, 0.3]}
 LARGE = {"width": 128, "depth": 3, "dropout": [0.0, 0.0, 0.1]}
-SHOWN = 12  # names that a message lists: what fits into two lines
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What the user said about the table; the meaning of each is in `table.open_table`."""
-
-    target: str | None
-    metric: Any
-    direction: str | None
-    task: str | None
-    group: str | None
-    time: str | None
-    positive: Any
-    epochs: float | None
-    batch_size: int | None
-    seed: int
-
-    def plain(self) -> dict[str, Any]:
-        """What was given, as far as it is plain JSON; a metric that is a function is not."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in given.items() if isinstance(value, str | int | float)}
 
 
 def opened(path: Path, asked: Asked) -> Problem:
@@ -58,13 +38,13 @@ def opened(path: Path, asked: Asked) -> Problem:
         resolve(asked.metric, asked.direction)  # an unknown metric is said before a large file is read
     reading, notes = reading_of(path)
     frame = frame_of(path, reading)
-    names = _target_names(asked.target, frame.columns)
+    names = target_names(asked.target, frame.columns)
     for flag, name in (("group", asked.group), ("time", asked.time)):
-        _check_column(name, flag, frame.columns, names)
+        check_column(name, flag, frame.columns, names)
     target = target_of(frame, names, decimal=reading["decimal"], metric=asked.metric, task=asked.task, positive=asked.positive)
     notes += target.notes
 
-    split_name, official = _official(frame, {*names, asked.group, asked.time})
+    split_name, official = official_column(frame, {*names, asked.group, asked.time})
     columns, left_out = _features(frame, {*names, asked.group, split_name}, asked.time, reading["decimal"])
     specs = []
     if columns:
@@ -72,7 +52,7 @@ def opened(path: Path, asked: Asked) -> Problem:
         train = division.rows("train")
         specs = _fitted(frame, columns, train, asked, reading["decimal"], notes, left_out)
     if not specs:
-        but = f" (left out: {_listed(left_out)})" if left_out else ""
+        but = f" (left out: {listed(left_out)})" if left_out else ""
         raise RefusedError(f"{path} has no column from which {asked.target!r} could be predicted{but}; add one that says something of it")
     if asked.time is None and official is None:
         dates = [column.name for column in columns if column.kind == "date"]
@@ -91,29 +71,18 @@ def opened(path: Path, asked: Asked) -> Problem:
     different = len(train) if groups is None else len(np.unique(groups))
     arguments = model_arguments(made["train"], preparation, target.start(train), different)
     preparation["model"]["arguments"] = arguments
-    return Problem(
-        model=partial(TabularNet, **arguments),
-        train=made["train"],
-        valid=made["valid"],
-        audit=made["audit"],
-        metric=asked.metric,
-        direction=asked.direction,
+    return opened_problem(
+        path,
+        asked,
+        kind="table",
+        parts=made,
+        model=TabularNet,
+        preparation=preparation,
         task=target.task,
-        epochs=asked.epochs,
-        batch_size=asked.batch_size,
-        origin=Origin(
-            kind="table",
-            source=str(path),
-            options=asked.plain(),
-            preparation=preparation,
-            scale=preparation["target"]["scale"] and tuple(preparation["target"]["scale"]),
-            labels=target.class_names(),
-            notes=tuple(notes),
-            train_groups=division.groups_of("train"),
-            valid_groups=division.groups_of("valid"),
-            audit_groups=division.groups_of("audit"),
-            reopen=None if official is not None or asked.time is not None else lambda seed: opened(path, replace(asked, seed=seed)),
-        ),
+        division=division,
+        notes=notes,
+        labels=target.class_names(),
+        again=opened if official is None and asked.time is None else None,
     )
 
 
@@ -133,49 +102,6 @@ def model_arguments(train: Any, preparation: dict[str, Any], start: list[float],
         **(SMALL if small else LARGE),
         "start": start,
     }
-
-
-def _target_names(target: str | None, columns: list[str]) -> list[str]:
-    """The target as one column, or as several that commas separate."""
-    if not target:
-        raise UsageError(f"which column is to be predicted? Name it with --target; the table has {_listed(columns)}")
-    if target in columns:
-        return [target]
-    names = [part.strip() for part in target.split(",")] if "," in target else [target.strip()]
-    for name in names:
-        if name not in columns:
-            raise UsageError(f"no column {name!r} to predict; {_advice(name, columns)}")
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise UsageError(f"target {twice[0]!r} is named twice; name every target column once")
-    return names
-
-
-def _check_column(name: str | None, flag: str, columns: list[str], targets: list[str]) -> None:
-    if name is None:
-        return
-    if name not in columns:
-        raise UsageError(f"no column {name!r} for --{flag}; {_advice(name, columns)}")
-    if name in targets:
-        raise UsageError(f"--{flag} names the target {name!r}, which is not known for new rows; name another column")
-
-
-def _advice(name: str, columns: list[str]) -> str:
-    close = nearest(name, columns)
-    return f"did you mean {' or '.join(close)}?" if close else f"the table has {_listed(columns)}"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-
-
-def _official(frame: pl.DataFrame, taken: set[str | None]) -> tuple[str | None, NDArray[np.int64] | None]:
-    """The column called `split`, where it says train, valid and test, and the part of each row by it."""
-    for name in frame.columns:
-        if name.lower() == "split" and name not in taken:
-            parts = official_split(frame[name])
-            return (name, parts) if parts is not None else (None, None)
-    return None, None
 
 
 def _features(frame: pl.DataFrame, taken: set[str | None], time: str | None, decimal: str) -> tuple[list[Column], list[str]]:
@@ -258,8 +184,8 @@ def _fitted(
     notes.append("features: " + ", ".join(f"{count} {plural[kind] if count > 1 else kind}" for kind, count in counts.items() if count))
     missing = [spec["name"] for spec in specs if spec["missing"]]
     if missing:
-        notes.append(f"missing values in {_listed(missing)}: a number gets its median and a flag, a category a value of its own")
+        notes.append(f"missing values in {listed(missing)}: a number gets its median and a flag, a category a value of its own")
     if left_out:
-        notes.append(f"left out: {_listed(left_out)}")
+        notes.append(f"left out: {listed(left_out)}")
     notes += remarks[:SHOWN]
     return specs

@@ -161,7 +161,7 @@ def _target(what: Column, task: str, values: NDArray[np.float64], labels: tuple[
 def _several(frame: pl.DataFrame, kinds: list[Column], decimal: str, metric: Any, task: str | None, positive: Any) -> Target:
     """Several columns: of yes or no, labels of which any may hold; of numbers, outputs of one regression."""
     names = tuple(what.name for what in kinds)
-    pairs = [_yes_or_no(frame[what.name], what, decimal) for what in kinds]
+    pairs = [yes_or_no(frame[what.name], what, decimal) for what in kinds]
     neither = [what.name for what, pair in zip(kinds, pairs, strict=True) if what.kind != "number" and not pair]
     if neither:
         raise RefusedError(
@@ -192,7 +192,7 @@ def _several(frame: pl.DataFrame, kinds: list[Column], decimal: str, metric: Any
     )
 
 
-def _yes_or_no(column: pl.Series, what: Column, decimal: str) -> tuple[str, ...]:
+def yes_or_no(column: pl.Series, what: Column, decimal: str) -> tuple[str, ...]:
     """The two labels of a column of 0 and 1, or of no and yes; empty for another column."""
     if what.kind == "number":
         values = numbers(column, decimal)

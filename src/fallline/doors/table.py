@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+
+
 def open_table(
     path: str | Path,
     *,
@@ -42,7 +45,8 @@ def open_table(
     Raises:
         UsageError: the call cannot be meant. RefusedError: the data cannot be used as they are.
     """
-    from fallline.doors._table import Asked, opened  # loads torch and polars, which asking for doors must not
+    from fallline.doors._asked import Asked
+    from fallline.doors._table import opened  # loads torch and polars, which asking for doors must not
 
     asked = Asked(
         target=target,
@@ -59,4 +63,4 @@ def open_table(
     return opened(Path(path), asked)
 
 
-ENTRY = Door(name="table", title="a table", suffixes=(".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet"), open=open_table)
+ENTRY = Door(name="table", title="a table", suffixes=SUFFIXES, open=open_table, parts="fallline.doors._prepare:parts_of_file")

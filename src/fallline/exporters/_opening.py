@@ -1,4 +1,4 @@
-"""Opening: where a script gets data and model from: a table and its preparation, the user's own file, or a place to paste."""
+"""Opening: where a script gets data and model from: a file and what a door fitted on it, the user's own file, or a place to paste."""
 
 from __future__ import annotations
 
@@ -10,42 +10,49 @@ from pathlib import Path
 from typing import Any
 
 from fallline._errors import RefusedError
-from fallline.doors import models
+from fallline.doors import doors, models
 from fallline.exporters._case import Case
 from fallline.exporters._inline import inlined, title_of
 from fallline.exporters._page import FITTED, Literal, Page, in_lines, literal, wrapped
 from fallline.exporters._source import copied
 
 EMBEDDED_BYTES = 20_000  # a preparation up to this size stands in the script, a larger one in a file beside it
-PREPARE = "fallline.doors._prepare"
 PARTS = ("train", "valid", "audit")
 SEEDERS = ("torch.manual_seed", "np.random.seed", "random.seed")  # what a Python file is opened under
 DATA, MODEL = "Data", "Model"
 
 
-def open_table(page: Page, case: Case, script: Path) -> None:
-    """Table, preparation and default model."""
+def from_door(case: Case) -> str:
+    """The function, as "module:name", that reads what a door read and prepares it as it was; "" for what no door prepared."""
+    door = doors().get(case.origin["kind"])
+    return "" if door is None else door.parts
+
+
+def open_file(page: Page, case: Case, script: Path) -> None:
+    """The user's file, what was fitted on it, and the door's default model."""
     assert case.preparation is not None
     preparation, model = dict(case.preparation), case.preparation["model"]
     page.setting("DATA", case.origin["source"])
     arguments = preparation.pop("model")["arguments"]
-    prepare = importlib.import_module(PREPARE)
-    kinds = {spec["kind"] for spec in preparation["columns"]}
-    functions = copied(prepare.read_frame, prepare.parts, without=[f"{kind}_features" for kind in ("number", "date") if kind not in kinds])
-    page.add(DATA, functions)
+    module, _, name = from_door(case).partition(":")
+    kinds = {spec["kind"] for spec in preparation.get("columns", ())}
+    read = getattr(importlib.import_module(module), name)
+    page.add(DATA, copied(read, without=[f"{kind}_features" for kind in ("number", "date") if kind not in kinds]))
     if len(json.dumps(preparation)) <= EMBEDDED_BYTES:
-        split = preparation.pop("split")
-        page.add(FITTED, f"# The part of every row of the file, compressed.\nSPLIT = {in_lines(split)}")
-        page.add(FITTED, f"PREPARATION = {literal({**preparation, 'split': Literal('SPLIT')})}")
-        page.main.append('tables = parts(read_frame(DATA, PREPARATION["reading"]), PREPARATION)')
+        split = preparation.pop("split", None)
+        if split is not None:
+            page.add(FITTED, f"# The part of every row of the file, compressed.\nSPLIT = {in_lines(split)}")
+            preparation["split"] = Literal("SPLIT")
+        page.add(FITTED, f"PREPARATION = {literal(preparation)}")
+        page.main.append(f"parts_of_data = {name}(DATA, PREPARATION)")
     else:
         beside = f"{script.stem}_preparation.json"
         page.beside[beside] = json.dumps(case.preparation, ensure_ascii=False)
         page.need("import json", "from pathlib import Path")
         page.setting("PREPARATION", Literal(f'Path(__file__).with_name("{beside}")'), "what was fitted on the training rows")
         page.main.append('preparation = json.loads(PREPARATION.read_text(encoding="utf-8"))')
-        page.main.append('tables = parts(read_frame(DATA, preparation["reading"]), preparation)')
-    page.main.append('train, valid, audit = tables["train"], tables["valid"], tables["audit"]')
+        page.main.append(f"parts_of_data = {name}(DATA, preparation)")
+    page.main.append('train, valid, audit = parts_of_data["train"], parts_of_data["valid"], parts_of_data["audit"]')
     page.main.append("")
     page.add(MODEL, copied(_model_class(model["name"])))
     page.add(MODEL, f"MODEL = {literal(arguments)}")

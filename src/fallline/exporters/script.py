@@ -11,7 +11,7 @@ from fallline.exporters import Exporter
 from fallline.exporters._batching import write_batches
 from fallline.exporters._case import Case
 from fallline.exporters._judging import write_judging
-from fallline.exporters._opening import inlined_file, open_own, open_table, title
+from fallline.exporters._opening import from_door, inlined_file, open_file, open_own, title
 from fallline.exporters._page import Page, wrapped
 from fallline.exporters._training import write_training
 
@@ -40,8 +40,8 @@ def page_of(case: Case, path: Path) -> Page:
     if not case.on_cpu:
         page.setting("DEVICE", case.device)
     write_batches(page, case)
-    if case.origin["kind"] == "table":
-        open_table(page, case, path)
+    if from_door(case):
+        open_file(page, case, path)
     else:
         open_own(page, case)
     write_training(page, case)
@@ -73,7 +73,7 @@ def _header(case: Case, path: Path) -> str:
             f"Written by Fallline from the run {case.folder.resolve().name}; it needs PyTorch and what is imported below, not Fallline."
         )
     )
-    paste = case.origin["kind"] != "table" and inlined_file(case) is None
+    paste = not from_door(case) and inlined_file(case) is None
     if paste:
         said += ["", wrapped("TO FILL IN: problem_parts(), the one place marked PASTE HERE, with your model and data.")]
     said += ["", f"    python {path.name}", ""]

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fallline.metrics._counts import as_columns
+
 if TYPE_CHECKING:
     import torch
 
@@ -54,8 +56,7 @@ def mean_over_columns(curve: Callable[[torch.Tensor, torch.Tensor], float], scor
     if scores.ndim > target.ndim:
         columns = [(scores[:, column], target == column) for column in range(scores.shape[1])]
     else:
-        labels = target.reshape(len(target), -1) > 0
-        flat = scores.reshape(len(scores), -1)
+        flat, labels = as_columns(scores, target)
         columns = [(flat[:, column].contiguous(), labels[:, column]) for column in range(flat.shape[1])]
     values = [value for value in (curve(one, positive) for one, positive in columns) if not math.isnan(value)]
     return math.fsum(values) / len(values) if values else math.nan

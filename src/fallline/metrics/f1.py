@@ -36,5 +36,5 @@ ENTRY = Metric(
     tasks=("binary",),
     whole=whole,
     source="van Rijsbergen, 1979, http://www.dcs.gla.ac.uk/Keith/Preface.html",
-    aliases=("f1_score", "binary_f1"),
+    aliases=("f1_score", "binary_f1", "dice"),
 )

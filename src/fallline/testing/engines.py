@@ -94,7 +94,7 @@ def trials() -> list[Trial]:
         f"optimizer {name}{' plain' * plain}": recipe(optimizer=chosen(entry, plain=plain), decay_on="all" if plain else "matrices")
         for name, entry in catalogue.all_optimizers().items()
         for plain in (False, True)
-        if not entry.full_batch
+        if not entry.full_batch and entry.installed
     }
     made |= {f"clip {name}": recipe(clip=chosen(entry)) for name, entry in catalogue.all_clips().items()}
     made |= {f"schedule {name}": recipe(schedule=chosen(entry)) for name, entry in catalogue.all_schedules().items()}

@@ -36,7 +36,7 @@ def draw(task: str, seed: int, rows: int = ROWS) -> Iterator[tuple[torch.Tensor,
         for shape in ((rows,), (rows, 1)):
             yield 0.1 + 5 * uniform(*shape), torch.poisson(5 * uniform(*shape), generator)
     elif task in ("binary", "multilabel"):
-        for shape in ((rows,), (rows, 1)) if task == "binary" else ((rows, 4),):
+        for shape in ((rows,), (rows, 1), (rows, 2, 3)) if task == "binary" else ((rows, 4),):
             target = (uniform(*shape) < 0.3).long()
             target[0], target[1] = 0, 1
             yield 0.05 + 0.1 * (9 * uniform(*shape)).round(), target  # ten different scores: ties everywhere

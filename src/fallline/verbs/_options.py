@@ -39,7 +39,10 @@ def _output(*names: str, text: str, metavar: str | None = None) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=OUTPUT, metavar=metavar)
 
 
-SOURCE = "A table (CSV, TSV, either gzipped, or Parquet), or a Python file with a function problem()."
+SOURCE = (
+    "A table, of texts or a series too (CSV, TSV, either gzipped, or Parquet); images, masks or sequences (.npz); a folder of images; "
+    "running text (.txt); or a Python file with a function problem()."
+)
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE, show_default=False)]
 Target = Annotated[str | None, _data("--target", "The column to predict; several with commas between them.", "COLUMN")]
@@ -47,6 +50,9 @@ MetricName = Annotated[str | None, _data("--metric", "What decides: see fallline
 Direction = Annotated[str | None, _data("--direction", "min or max, where the metric does not say.")]
 Task = Annotated[str | None, _data("--task", "regression, count, binary, multiclass, ... Default: inferred from the target.")]
 Time = Annotated[str | None, _data("--time", "A column that orders the rows: the latest decide and report.", "COLUMN")]
+Text = Annotated[str | None, _data("--text", "The column of texts. Default: the only one beside the target.", "COLUMN")]
+Horizon = Annotated[int | None, _data("--horizon", "Steps to forecast: the table is a series in the order of --time.", "STEPS")]
+Lookback = Annotated[int | None, _data("--lookback", "Steps that a forecast sees. Default: by horizon and season.", "STEPS")]
 Group = Annotated[str | None, _data("--group", "A column whose equal values stay on one side of every split.", "COLUMN")]
 Positive = Annotated[str | None, _data("--positive", "The positive class of a binary target.", "LABEL")]
 Epochs = Annotated[float | None, _data("--epochs", "Passes over the data in one full training. Default: by the number of rows.")]

@@ -23,6 +23,9 @@ def choose(
     task: flags.Task = None,
     time: flags.Time = None,
     group: flags.Group = None,
+    text: flags.Text = None,
+    horizon: flags.Horizon = None,
+    lookback: flags.Lookback = None,
     positive: flags.Positive = None,
     epochs: flags.Epochs = None,
     batch_size: flags.BatchSize = None,
@@ -69,7 +72,7 @@ def choose(
         seed = _seed(seed, planned.seed if planned else None)
         problem = open_problem(
             source, seed=seed, target=target, metric=metric, direction=direction, task=task, time=time, group=group,
-            positive=positive, epochs=epochs, batch_size=batch_size,
+            text=text, horizon=horizon, lookback=lookback, positive=positive, epochs=epochs, batch_size=batch_size,
         )  # fmt: skip
         if dry_run:
             setting = prepare(problem, seed=seed, device=device)

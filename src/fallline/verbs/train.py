@@ -29,6 +29,9 @@ def train(
     task: flags.Task = None,
     time: flags.Time = None,
     group: flags.Group = None,
+    text: flags.Text = None,
+    horizon: flags.Horizon = None,
+    lookback: flags.Lookback = None,
     positive: flags.Positive = None,
     epochs: flags.Epochs = None,
     batch_size: flags.BatchSize = None,
@@ -47,7 +50,7 @@ def train(
 
         problem = open_problem(
             source, seed=chosen.seed, target=target, metric=metric, direction=direction, task=task, time=time, group=group,
-            positive=positive, epochs=epochs, batch_size=batch_size,
+            text=text, horizon=horizon, lookback=lookback, positive=positive, epochs=epochs, batch_size=batch_size,
         )  # fmt: skip
         for note in problem.origin.notes:
             progress.say(note)

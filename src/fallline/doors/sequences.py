@@ -1,0 +1,73 @@
+"""Door for sequences in arrays: a `.npz` with steps, lengths and targets, into a Problem with a GRU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fallline.doors import Door
+
+if TYPE_CHECKING:
+    from fallline._problem import Problem
+
+
+def open_sequences(
+    path: str | Path,
+    *,
+    target: str | None = None,
+    metric: Any = None,
+    direction: str | None = None,
+    task: str | None = None,
+    group: str | None = None,
+    positive: Any = None,
+    epochs: float | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+) -> Problem:
+    """Sequences with a class, a number or labels each, or with a class for every step.
+
+    Args:
+        path: a `.npz` with `x` (floats; examples, steps, channels), `y` and, where they end early, `length`; with `x_train`, `x_test` and
+            so on the test arrays are official and report. A pickle is never loaded.
+        target: another array in place of `y`.
+        metric, direction, epochs, batch_size: as in `Problem`.
+        task: multiclass, binary, regression, count or multilabel, where the target alone would say something else.
+        group: an array whose equal values stay in one part (a person, a building).
+        positive: the positive class of a binary target.
+        seed: draws the split.
+
+    Raises:
+        UsageError: the call cannot be meant. RefusedError: the data cannot be used as they are.
+    """
+    from fallline.doors._asked import Asked
+    from fallline.doors._sequences import opened  # loads torch, which asking for doors must not
+
+    asked = Asked(
+        target=target,
+        metric=metric,
+        direction=direction,
+        task=task,
+        group=group,
+        positive=positive,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    return opened(Path(path), asked)
+
+
+def _claims(path: Path, given: Mapping[str, Any]) -> bool:
+    from fallline.doors._sequences import claims
+
+    return claims(path)
+
+
+ENTRY = Door(
+    name="sequences",
+    title="sequences in arrays",
+    suffixes=(".npz",),
+    open=open_sequences,
+    claims=_claims,
+    parts="fallline.doors._prepare_arrays:parts_of_arrays",
+)
