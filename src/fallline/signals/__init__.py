@@ -6,6 +6,7 @@ measured, with the reason. A window measures a signal when it is first asked for
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -49,7 +50,9 @@ class Window:
         """
         if signal.name not in self._measured:
             try:
-                self._measured[signal.name] = signal.measure(self)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # the user's code may warn of what the rules look for
+                    self._measured[signal.name] = signal.measure(self)
             except Unavailable as missing:
                 self._measured[signal.name] = missing
         found = self._measured[signal.name]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fallline._batches import EVAL_BATCH, INIT, Batches, Order, Source, leaves, seeded, stream, tree_map
+from fallline._batches import EVAL_BATCH, INIT, Batches, Order, Source, leaves, seeded, stream
 from fallline._data import default_batch_size, default_epochs, source_of
 from fallline._errors import FalllineError
 from fallline._measure import infer_task
@@ -224,17 +224,31 @@ class Setup:
     def plain_loss(self, model: nn.Module) -> Callable[[Any, Tensor], Any]:
         """The loss that is taken where the user gives none."""
         inputs, target = self.sample(rows=64)
-        model_was = [(module, module.training) for module in model.modules()]
-        with torch.no_grad():
-            output = self.forward(model.eval(), inputs)
-        for module, mode in model_was:
-            module.training = mode
+        output = self.judged(model, inputs)
         task = self.problem.task or infer_task(output, target)
-        loss = PLAIN.get(task, nn.MSELoss)()
+        inside = bool(((output >= 0) & (output <= 1)).all())
+        loss = nn.BCELoss() if inside and task in ("binary", "multilabel") else PLAIN.get(task, nn.MSELoss)()
         return loss if task in ("multiclass", "sequence") else lambda output, target: loss(output, target.to(output.dtype))
 
-    def detached(self, tree: Any) -> Any:
-        return tree_map(Tensor.detach, tree)
+    def loss_on(self, made: Made, split: str = "train", rows: int = PROBE_ROWS) -> float:
+        """Their loss on the same examples each time, in eval mode, every module's own mode put back; inf where it cannot be computed."""
+        inputs, target = self.sample(split, rows)
+        output = self.judged(made.model, inputs)
+        try:
+            with torch.no_grad():
+                return float(torch.as_tensor(made.loss(output, target)).float().mean())
+        except Exception as error:  # whatever the user's loss raises
+            raise Unavailable(str(self.told("the loss", error))) from error
+
+    def judged(self, model: nn.Module, inputs: Any, draw: int = 0) -> Tensor:
+        """The output in eval mode without gradients, every module's own mode put back; what it draws, it draws under `draw`."""
+        modes = [(module, module.training) for module in model.modules()]
+        try:
+            with torch.no_grad(), seeded(stream(self.seed, INIT, draw)):
+                return self.forward(model.eval(), inputs)
+        finally:
+            for module, mode in modes:
+                module.training = mode
 
     def floats(self, inputs: Any) -> list[Tensor]:
         """The floating-point tensors among the inputs, detached."""
