@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,3 +78,40 @@ def with_head(head: nn.Module, outputs: int = CLASSES) -> nn.Module:
     from torch import nn
 
     return nn.Sequential(*network(outputs), head)  # type: ignore[misc]  # a Sequential is iterated over its modules
+
+
+def looped(change: str = "", make: Callable[..., Problem] = numbers, **changes: Any) -> Problem:
+    """A regression in a loop of the user's own that is right, or wrong in the one way that `change` names."""
+    import torch
+
+    def loop(model: Any, loss: Any, optimizer: Any, scheduler: Any, loader: Any) -> None:
+        if change == "rebuilt":
+            optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+        if change != "eval left on":
+            model.train(change != "eval")
+        passes = 4 if change in ("summed", "averaged") else 1
+        for place, (inputs, target) in enumerate(loader, start=1):
+            if change not in ("never emptied", "emptied late") and (place - 1) % passes == 0:
+                optimizer.zero_grad()
+            value = loss(model(inputs), target)
+            (-value if change == "negative" else value / passes if change == "averaged" else value).backward()
+            if change == "emptied late":
+                optimizer.zero_grad()
+            if change != "no step" and place % passes == 0:
+                optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+        if change in ("judged in training", "judged", "eval left on"):
+            model.train(change == "judged in training")
+            with torch.no_grad():
+                model(inputs)
+
+    return make(loop=loop, **changes)
+
+
+def dropping(outputs: int = 1) -> nn.Module:
+    """The network with a dropout, which acts differently in training and in evaluation."""
+    from torch import nn
+
+    made = network(outputs)
+    return nn.Sequential(made[0], nn.ReLU(), nn.Dropout(0.2), *list(made)[2:])  # type: ignore[index, call-overload]  # a Sequential

@@ -114,7 +114,7 @@ def measure(window: Window) -> Reruns:
     return Reruns(setup=setup, updates=updates, _left=left)
 
 
-def changed_inputs(setup: Setup, transform: Callable[[Any], Any], name: str) -> Setup:
+def changed_inputs(setup: Setup, transform: Callable[[Any], Any]) -> Setup:
     """The set-up with a transformation of its inputs, on all splits."""
     unpack = setup.unpack
 
