@@ -8,6 +8,7 @@ say what it is: in the first the rule must find its fault, in the second it must
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from fallline.signals import Window
 
 SEVERITIES = ("stop", "warn", "info")  # the training cannot work; it is likely to suffer; worth knowing
-STAGES = ("crash", "data", "loss", "model", "optimizer", "schedule", "setting", "symptom")  # causes first: each may explain what follows it
+STAGES = ("data", "loss", "model", "optimizer", "schedule", "setting", "symptom", "crash")  # causes first: each may explain what follows it
 
 Cases = Mapping[str, Callable[[], "Problem"]]  # what a set-up is, in words, and how it is made
 
@@ -85,6 +86,8 @@ def judged(rule: Rule, window: Window) -> Outcome:
     from fallline.signals import Unavailable
 
     try:
-        return rule.check(window)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the user's code may warn of what the rule looks for
+            return rule.check(window)
     except Unavailable as missing:
         return NotApplicable(str(missing))

@@ -7,48 +7,57 @@ from dataclasses import replace
 
 from fallline.rules import SEVERITIES, STAGES, Finding, Rule
 
-SYMPTOM = "symptom"
+SYMPTOMS = ("symptom", "crash")  # stages whose findings say what is seen and not why: any cause may explain them
 
 
 def ranked(found: Sequence[Finding], known: dict[str, Rule]) -> tuple[Finding, ...]:
-    """Findings, the root first.
+    """Findings, the root first; each is folded under the cause that explains it, if one was found that is more than worth knowing.
 
-    A finding is folded under the first cause that says it explains it. A symptom, which says what is seen and not why, is folded under
-    the most serious cause, whatever that is, unless the cause is only worth knowing.
+    Of several causes the earliest of the stages is taken. A root counts as much as the gravest of what it explains.
     """
     order = sorted(found, key=lambda finding: _key(finding, known))
-    roots: list[Finding] = []
-    folded: dict[str, list[Finding]] = {}
+    causes: dict[str, str] = {}
     for finding in order:
-        cause = next((root for root in roots if _explains(root, finding, known)), None)
-        if cause is None:
-            roots.append(finding)
-        else:
-            folded.setdefault(cause.code, []).append(finding)
-    return tuple(replace(root, consequences=tuple(folded.get(root.code, ()))) for root in roots)
+        fitting = [other for other in order if other is not finding and _explains(other, finding, known)]
+        cause = next((other for other in fitting if not _leads_to(other.code, finding.code, causes)), None)
+        if cause is not None:
+            causes[finding.code] = cause.code
+    roots = [finding for finding in order if finding.code not in causes]
+    below: dict[str, list[Finding]] = {root.code: [] for root in roots}
+    for finding in order:
+        if finding.code in causes:
+            below[_root(finding.code, causes)].append(finding)
+    whole = [replace(root, consequences=tuple(below[root.code])) for root in roots]
+    return tuple(sorted(whole, key=lambda root: min([_weight(root), *map(_weight, root.consequences)])))
 
 
-def _key(finding: Finding, known: dict[str, Rule]) -> tuple[bool, int, int, int, str]:
-    """Causes that forbid success first, then symptoms of the same weight, then what is only worth knowing."""
-    stage = STAGES.index(known[finding.code].stage)
-    explained = sum(finding.code in rule.explains for rule in known.values())
-    return finding.severity == "info", SEVERITIES.index(finding.severity), stage, explained, finding.code
+def _weight(finding: Finding) -> int:
+    return SEVERITIES.index(finding.severity)
+
+
+def _key(finding: Finding, known: dict[str, Rule]) -> tuple[bool, int, int, str]:
+    """Causes before symptoms, the gravest first, then in the order in which a training is put together."""
+    stage = known[finding.code].stage
+    return stage in SYMPTOMS, _weight(finding), STAGES.index(stage), finding.code
 
 
 def _explains(cause: Finding, finding: Finding, known: dict[str, Rule]) -> bool:
-    if finding.code in _reached(cause.code, known):
-        return True
-    mere_symptom = known[finding.code].stage == SYMPTOM and known[cause.code].stage != SYMPTOM
-    return mere_symptom and cause.severity != "info"
+    if cause.severity == "info":
+        return finding.severity == "info" and finding.code in known[cause.code].explains
+    mere_symptom = known[finding.code].stage in SYMPTOMS and known[cause.code].stage not in SYMPTOMS
+    return mere_symptom or finding.code in known[cause.code].explains
 
 
-def _reached(code: str, known: dict[str, Rule]) -> set[str]:
-    """Codes of all rules that a cause explains, directly or through another."""
-    reached: set[str] = set()
-    ahead = list(known[code].explains)
-    while ahead:
-        following = ahead.pop()
-        if following not in reached and following in known:
-            reached.add(following)
-            ahead += known[following].explains
-    return reached - {code}
+def _leads_to(code: str, goal: str, causes: dict[str, str]) -> bool:
+    """Whether the chain of causes above `code` comes to `goal`: two rules may explain each other."""
+    while code in causes:
+        code = causes[code]
+        if code == goal:
+            return True
+    return False
+
+
+def _root(code: str, causes: dict[str, str]) -> str:
+    while code in causes:
+        code = causes[code]
+    return code

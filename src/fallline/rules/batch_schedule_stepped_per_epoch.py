@@ -28,7 +28,7 @@ def check(window: Window) -> Outcome:
     seen = window.read(schedule.ENTRY)
     if seen.plateau or seen.unit != "epoch" or seen.updates < 2 * seen.epochs or seen.horizon is None:
         return None
-    if seen.calls >= 0.5 * seen.horizon or not 0.3 * seen.updates <= seen.horizon <= 3 * seen.updates:
+    if seen.calls >= 0.5 * seen.horizon or not 0.5 * seen.updates <= seen.horizon <= 2 * seen.updates:
         return None
     mine, other = seen.mine, seen.other
     evidence = (

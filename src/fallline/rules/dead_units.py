@@ -70,7 +70,7 @@ RULE = Rule(
     severity="stop",
     stage="setting",
     check=check,
-    explains=("FL304", "FL415", "FL603", "FL605", "FL606"),
+    explains=("FL201", "FL204", "FL304", "FL415", "FL603", "FL605", "FL606"),
 )
 
 

@@ -31,6 +31,8 @@ TOO_SMALL = 1e-3
 
 def check(window: Window) -> Outcome:
     seen = window.read(initial.ENTRY)
+    if seen.zeros or seen.born_dead:
+        return None  # a head that starts at zero is right, and dead units are found by their own rule
     ratio = seen.spread / max(seen.usual_spread, 1e-12)
     if ratio > TOO_LARGE and seen.usual_spread > 0:
         evidence = (

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from fallline.rules import Cases, Outcome, Rule
 from fallline.rules._setups import numbers
-from fallline.signals import Window, reruns, trace
+from fallline.signals import Window, reruns, trace, units
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
@@ -49,6 +49,8 @@ def check(window: Window) -> Outcome:
         f"after {own.updates} updates the loss on the same training examples goes from {own.start:.4g} to {ended}; with the lr multiplied "
         f"by {factor:g} it comes to {best.end:.4g}"
     )
+    if not seen.diverged and any(layer.dead > 0.97 for layer in window.read(units.ENTRY).after):
+        return None  # what it did is known more exactly: the rule on dead units tries the smaller lr too
     lr = max(float(group["lr"]) for group in seen.groups)
     remedy = f"multiply the lr by {factor:g}"
     figures = {"end": own.end, "end with a smaller lr": best.end, "factor": factor, "lr": lr}

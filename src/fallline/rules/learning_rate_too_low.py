@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from fallline.rules import Cases, Outcome, Rule
 from fallline.rules._setups import numbers
-from fallline.signals import Window, reruns, trace
+from fallline.signals import Unavailable, Window, reruns, trace
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
 FACTORS = (10.0, 100.0)
+TIMES = 8  # as long: what still counts as the same training continued, and not as another pace
 LITTLE = 0.3  # of the progress that a larger lr makes
 
 
@@ -51,12 +52,23 @@ def check(window: Window) -> Outcome:
     )
     faults = ("O11", "O04") if _wears_out(seen.made.optimizer) else ("O04",)
     severity = "stop" if max(own.gain, 0.0) * left < 0.1 * best.gain else "warn"
+    if seen.whole and _only_short(window, best.gain):
+        severity = "info"  # the same lr gets there too, in a training of a usual length
+        evidence += f"; the present lr gets there as well in {TIMES} times the updates"
     figures = {"end": own.end, "end with a larger lr": best.end, "factor": factor}
     remedy = f"multiply the lr by {factor:g}"
     remedy += ", or take an optimizer whose steps do not shrink by themselves, such as Adam" if len(faults) > 1 else ""
     return RULE.finding(
         evidence, remedy, place="optimizer", faults=faults, severity=severity, step=own.updates, figures=figures, change={"lr": factor}
     )
+
+
+def _only_short(window: Window, gain: float) -> bool:
+    """Whether the training as it is, only longer, comes to most of what the larger lr gains."""
+    try:
+        return window.read(reruns.ENTRY).of("longer", updates=TIMES * window.setup.length).gain > 0.6 * gain
+    except Unavailable:
+        return False
 
 
 def _wears_out(optimizer: object) -> bool:

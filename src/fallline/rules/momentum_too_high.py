@@ -62,7 +62,7 @@ RULE = Rule(
     severity="warn",
     stage="setting",
     check=check,
-    explains=("FL303", "FL601", "FL602", "FL608"),
+    explains=("FL303", "FL601", "FL604"),
 )
 
 

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 
 def check(window: Window) -> Outcome:
-    for signal in (outputs.ENTRY, gradients.ENTRY, trace.ENTRY):
-        with contextlib.suppress(Unavailable):
-            window.read(signal)
+    for look in (outputs.ENTRY.measure, gradients.ENTRY.measure, trace.ENTRY.measure):
+        if not window.setup.raised:
+            with contextlib.suppress(Unavailable):
+                look(window)
     raised = window.setup.raised
     if not raised:
         return None

@@ -57,7 +57,10 @@ def check(window: Window) -> Outcome:
     except Unavailable:
         return quiet
     # both are held against the smaller start: a first loss in the millions falls far without getting anywhere
-    if not scaled.finite or scaled.end > 0.8 * scaled.start or (own.finite and own.end < scaled.end + 0.25 * (scaled.start - scaled.end)):
+    broken = seen.diverged or not own.finite
+    if not scaled.finite or scaled.end > (1.0 if broken else 0.8) * scaled.start:
+        return quiet
+    if not broken and own.end < scaled.end + 0.25 * (scaled.start - scaled.end):
         return quiet
     ended = f"{own.end:.4g}" if own.finite else "NaN or inf"
     evidence += f"; after {own.updates} updates the loss is {ended}, with standardised inputs {scaled.end:.4g}, from {scaled.start:.4g}"

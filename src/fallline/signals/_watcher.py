@@ -45,9 +45,10 @@ class Watcher:
         self.model, self.optimizer, self.due = model, optimizer, due
         self.events = Events()
         self.modal = any(isinstance(module, MODAL) for module in model.modules())
-        ours = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        held = {id(tensor) for group in (optimizer.param_groups if optimizer is not None else ()) for tensor in group["params"]}
+        ours = [tensor for tensor in model.parameters() if tensor.requires_grad and (optimizer is None or id(tensor) in held)]
         self.looked = sorted(ours, key=Tensor.numel)[:LOOKED_AT]
-        self._mine = {id(parameter) for parameter in ours}
+        self._mine = {id(tensor) for tensor in model.parameters()}
         self._active = due(0)
         self._given = False  # whether a backward pass has given a gradient other than zero since the last update
         self._other_ids: set[int] = set()

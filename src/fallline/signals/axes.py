@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fallline.signals import Signal, Unavailable, Window, outputs
+from fallline.signals import Signal, Unavailable, Window, behaviour, outputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,11 @@ def measure(window: Window) -> Axes:
     if target.is_floating_point() or target.ndim < 2 or target[0].numel() < 2 or output.ndim < 2:
         raise Unavailable("each case has one target")
     made = setup.make()
-    classes = [int(kind) for kind in target.unique() if kind >= 0]
+    passed_over = {
+        float(setup.problem.ignore_index if setup.problem.ignore_index is not None else -100),
+        *window.read(behaviour.ENTRY).skips,
+    }
+    classes = [int(kind) for kind in target.unique() if kind >= 0 and float(kind) not in passed_over]
     if len(classes) < 2:
         raise Unavailable("the target does not vary")
     generator = torch.Generator().manual_seed(setup.seed)

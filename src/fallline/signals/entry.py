@@ -17,7 +17,7 @@ class Entry:
     std: float
     apart: float  # largest over smallest spread of its columns
     changed: bool  # the model has made something else of the inputs
-    learned: bool  # ... with a layer that has weights or statistics of its own, such as a norm
+    learned: bool  # ... with weights, or a norm's statistics
 
 
 def measure(window: Window) -> Entry:
@@ -42,14 +42,13 @@ def measure(window: Window) -> Entry:
     ]
     made.model.train()
     try:
-        with torch.no_grad():
-            setup.forward(made.model, inputs)
+        setup.forward(made.model, inputs)
     finally:
         for handle in handles:
             handle.remove()
     if not seen or not isinstance(seen[0][1], torch.Tensor) or not seen[0][1].is_floating_point():
         raise Unavailable("the first layer does not get floating-point numbers")
-    place, value = seen[0][0], seen[0][1].double()
+    place, value, weighted = seen[0][0], seen[0][1].detach().double(), seen[0][1].requires_grad
     floats = setup.floats(inputs)
     same = any(leaf.shape == value.shape and bool(torch.equal(leaf.double(), value)) for leaf in floats)
     dims = tuple(dim for dim in range(value.ndim) if dim != (1 if value.ndim in (2, 4) else value.ndim - 1))
@@ -57,7 +56,7 @@ def measure(window: Window) -> Entry:
     spreads = spreads[spreads > 1e-12]
     apart = float(spreads.max() / spreads.min()) if spreads.numel() else 1.0
     std = float(value.std()) if value.numel() > 1 else 0.0
-    return Entry(place=place, mean=float(value.mean()), std=std, apart=apart, changed=not same, learned=bool(norms))
+    return Entry(place=place, mean=float(value.mean()), std=std, apart=apart, changed=not same, learned=bool(norms) or weighted)
 
 
 ENTRY = Signal(name="entry", title="What the first layer gets", cost="passes", measure=measure)

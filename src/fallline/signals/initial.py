@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fallline.signals._setup import Made, Setup
 
 ROWS = 256
+MOSTLY = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class Initial:
     first_gradient: float  # root mean square, of the first matrix
     usual_first_gradient: float
     depth: int  # layers that know how to draw their weights
+    zeros: bool  # a matrix is all zeros
+    born_dead: bool  # nearly all units of a layer are zero for every example
     widest: str  # the parameter whose scale departs most from the usual
 
 
@@ -34,6 +37,7 @@ def measure(window: Window) -> Initial:
 
     from fallline._batches import seeded
     from fallline.signals.reruns import default_weights
+    from fallline.signals.units import layers_of
 
     setup = window.setup
     made, usual = setup.make(), setup.make()
@@ -53,7 +57,9 @@ def measure(window: Window) -> Initial:
     one, other = _asked(setup, made, scaled, target), _asked(setup, usual, scaled, target)
     return Initial(
         spread=one[0], usual_spread=other[0], loss=one[1], usual_loss=other[1], first_gradient=one[2], usual_first_gradient=other[2],
-        depth=depth, widest=max(off, key=lambda name: off[name]),
+        depth=depth,
+        zeros=any(bool((p == 0).all()) for p in made.model.parameters() if p.ndim > 1),
+        born_dead=any(layer.dead > MOSTLY for layer in layers_of(setup, made.model)), widest=max(off, key=lambda name: off[name]),
     )  # fmt: skip
 
 

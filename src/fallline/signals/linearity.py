@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fallline.signals import Signal, Unavailable, Window
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ROWS = 32
 STRETCH = 4.0  # inputs are taken this much farther out, where bends show
@@ -24,44 +28,54 @@ def measure(window: Window) -> Linearity:
     import torch
     from torch import nn
 
+    from fallline._batches import tree_map
     from fallline._kinds import NORMS
 
     setup = window.setup
     model = setup.make().model
     inputs, _ = setup.sample(rows=ROWS)
     order: list[tuple[str, nn.Module]] = []
-    seen: dict[str, Any] = {}
-    passed_over = (nn.Embedding, nn.EmbeddingBag, *NORMS)
+    last: list[Any] = []
+    embeddings = (nn.Embedding, nn.EmbeddingBag)
 
-    def called(module: nn.Module, given: Any, output: Any, path: str) -> None:
+    def called(module: nn.Module, _: Any, output: Any, path: str) -> None:
         if (path, module) not in order:
             order.append((path, module))
-            if len(order) == 1:
-                seen["first"] = given[0] if given else None
-        seen["last"] = output
+        last.append(output)
 
     handles = [
         module.register_forward_hook(lambda module, given, output, path=path: called(module, given, output, path))
         for path, module in model.named_modules()
-        if any(parameter.ndim > 1 for parameter in module.parameters(recurse=False)) and not isinstance(module, passed_over)
+        if any(parameter.ndim > 1 for parameter in module.parameters(recurse=False)) and not isinstance(module, (*embeddings, *NORMS))
     ]
     setup.judged(model, inputs)
-    first = seen.get("first")
-    if len(order) < 2 or not isinstance(first, torch.Tensor) or not first.is_floating_point() or not isinstance(seen["last"], torch.Tensor):
+    if len(order) < 2 or not isinstance(last[-1], torch.Tensor):
         raise Unavailable("fewer than two layers with weights follow each other")
-    if order[0][1] is order[-1][1] or len(first) < 4:
-        raise Unavailable("the first layer is the last")
-    centre = first.mean(dim=0, keepdim=True)
-    a = centre + STRETCH * (first - centre)
-    b = a.roll(1, 0)
-    results = []
-    for given in (a, b, (a + b) / 2):
-        hook = order[0][1].register_forward_pre_hook(lambda _, arguments, given=given: (given, *arguments[1:]))
-        setup.judged(model, inputs)
-        hook.remove()
-        results.append(seen["last"].double())
+    floating = setup.floats(inputs)
+    words = [module for module in model.modules() if isinstance(module, embeddings)]
+    if not floating and len(words) != 1:
+        raise Unavailable("there is no one place where inputs become numbers")
+
+    def stretched(value: Tensor) -> Tensor:
+        return value.mean(dim=0, keepdim=True) + STRETCH * (value - value.mean(dim=0, keepdim=True))
+
+    def at(way: Callable[[Tensor], Tensor]) -> Tensor:
+        """The last layer's output where inputs, or embedded words, are what `way` makes of them."""
+        if floating:
+            setup.judged(model, tree_map(lambda leaf: way(stretched(leaf)) if leaf.is_floating_point() else leaf, inputs))
+        else:
+            hook = words[0].register_forward_hook(lambda _, __, output: way(stretched(output)))
+            setup.judged(model, inputs)
+            hook.remove()
+        return last[-1].double()  # type: ignore[no-any-return]  # a tensor, as was seen
+
+    results = [at(lambda a: a), at(lambda a: a.roll(1, 0)), at(lambda a: (a + a.roll(1, 0)) / 2)]
     for handle in handles:
         handle.remove()
+    if any(result.shape != results[0].shape or len(result) != ROWS for result in results):
+        raise Unavailable("the last layer does not give one row a case")
+    if float(results[0].std(dim=0).max()) < 1e-6 * (1e-6 + float(results[0].abs().max())):
+        raise Unavailable("the output does not vary")
     spread = max(float(torch.cat(results[:2]).std()), 1e-12)
     bend = float((results[2] - (results[0] + results[1]) / 2).abs().max()) / spread
     sizes = tuple((int(w.shape[0]), int(w[0].numel())) for _, m in order for w in list(m.parameters(recurse=False))[:1])
