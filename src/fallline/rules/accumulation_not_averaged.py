@@ -9,7 +9,7 @@ With SGD, K summed passes are a learning rate K times as large, which often is b
 and hardly notices.
 
 What to do:
-`(loss / K).backward()`.
+Divide each loss by the number of passes before its backward: `(loss / K).backward()`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ RULE = Rule(
     severity="warn",
     stage="schedule",
     check=check,
-    explains=("FL303", "FL601", "FL602", "FL604", "FL608"),
+    explains=("FL303", "FL601", "FL604"),
 )
 
 

@@ -55,7 +55,7 @@ RULE = Rule(
     severity="stop",
     stage="model",
     check=check,
-    explains=("FL411", "FL605", "FL607", "FL608"),
+    explains=("FL411", "FL605", "FL607"),
 )
 
 

@@ -9,7 +9,7 @@ The model has become a constant. It is a symptom: of dead units, a head that can
 low.
 
 What to do:
-Look at the findings above it.
+Look at the findings above it: one of them is the cause, and when that is mended this is gone.
 """
 
 from __future__ import annotations

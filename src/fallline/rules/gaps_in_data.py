@@ -44,7 +44,7 @@ RULE = Rule(
     severity="stop",
     stage="data",
     check=check,
-    explains=("FL001", "FL116", "FL303", "FL501", "FL502", "FL506", "FL601", "FL602", "FL605"),
+    explains=("FL001", "FL116", "FL303", "FL501", "FL502", "FL506", "FL601", "FL605"),
 )
 
 

@@ -41,7 +41,7 @@ RULE = Rule(
     severity="stop",
     stage="schedule",
     check=check,
-    explains=("FL303", "FL309", "FL601", "FL602", "FL604", "FL605", "FL608"),
+    explains=("FL303", "FL309", "FL601", "FL604", "FL605"),
 )
 
 

@@ -60,7 +60,7 @@ RULE = Rule(
     severity="stop",
     stage="model",
     check=check,
-    explains=("FL301", "FL303", "FL304", "FL415", "FL506", "FL601", "FL602", "FL603", "FL604", "FL605"),
+    explains=("FL301", "FL303", "FL304", "FL415", "FL506", "FL601", "FL603", "FL604", "FL605"),
 )
 
 

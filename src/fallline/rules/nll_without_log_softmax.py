@@ -42,7 +42,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
-    explains=("FL303", "FL304", "FL415", "FL601", "FL602"),
+    explains=("FL303", "FL304", "FL415", "FL601"),
 )
 
 

@@ -40,7 +40,7 @@ def check(window: Window) -> Outcome:
 
 RULE = Rule(
     code="FL302", name="stale_optimizer", title="Optimizer holds tensors that the model does not have", faults=("O02",), severity="stop",
-    stage="optimizer", check=check, explains=("FL301", "FL310"),
+    stage="optimizer", check=check, explains=("FL301", "FL606"),
 )  # fmt: skip
 
 

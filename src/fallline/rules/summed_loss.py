@@ -55,7 +55,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
-    explains=("FL303", "FL601", "FL602", "FL604"),
+    explains=("FL303", "FL601", "FL604"),
 )
 
 

@@ -107,7 +107,7 @@ RULE = Rule(
     severity="warn",
     stage="data",
     check=check,
-    explains=("FL204", "FL303", "FL304", "FL308", "FL309", "FL415", "FL601", "FL602", "FL603", "FL604", "FL605", "FL606"),
+    explains=("FL204", "FL303", "FL304", "FL308", "FL309", "FL415", "FL601", "FL603", "FL604", "FL605", "FL606"),
 )
 
 

@@ -78,7 +78,7 @@ RULE = Rule(
     severity="warn",
     stage="data",
     check=check,
-    explains=("FL112", "FL303", "FL304", "FL415", "FL601", "FL602", "FL604", "FL605", "FL606"),
+    explains=("FL112", "FL303", "FL304", "FL415", "FL601", "FL604", "FL605", "FL606"),
 )
 
 

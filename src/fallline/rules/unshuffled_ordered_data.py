@@ -55,7 +55,7 @@ RULE = Rule(
     severity="stop",
     stage="data",
     check=check,
-    explains=("FL303", "FL415", "FL504", "FL604", "FL605", "FL607", "FL608"),
+    explains=("FL303", "FL415", "FL504", "FL604", "FL605", "FL607"),
 )
 
 

@@ -56,7 +56,7 @@ RULE = Rule(
     severity="warn",
     stage="loss",
     check=check,
-    explains=("FL303", "FL601", "FL602"),
+    explains=("FL303", "FL601"),
 )
 
 

@@ -7,7 +7,7 @@ Why it matters:
 What does not move does not learn. It is a symptom: of a missing step, a cut graph, a parameter in no optimizer, a learning rate of 0.
 
 What to do:
-Look at the findings above it.
+Look at the findings above it: one of them is the cause, and when that is mended this is gone.
 """
 
 from __future__ import annotations
