@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fallline._recipe import Recipe as Recipe
     from fallline._result import Verdict as Verdict
     from fallline._train import train as train
+    from fallline._watch import watch as watch
     from fallline.doors import open_problem as open_problem
     from fallline.rules import Finding as Finding
 
@@ -35,6 +36,7 @@ _PUBLIC = {
     "Recipe": "fallline._recipe",
     "train": "fallline._train",
     "check": "fallline._check",
+    "watch": "fallline._watch",
     "Findings": "fallline._check",
     "Finding": "fallline.rules",
     "FalllineError": "fallline._errors",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ from torch import nn
 from fallline._batches import seeded
 from fallline._problem import Problem
 from fallline._setting import threads
-from fallline.rules import Finding, NotApplicable, judged, rules
+from fallline.rules import Finding, NotApplicable, Outcome, Rule, judged, rules
 from fallline.rules._order import ranked
 from fallline.signals import Window
 from fallline.signals._setup import Setup
@@ -44,11 +44,24 @@ def check(problem: Problem, *, run_for: float = RUN_FOR) -> Findings:
     with threads(1), seeded(0), untouched(problem):
         window = Window(Setup(problem, run_for=run_for))
         known = sorted(rules().values(), key=lambda rule: rule.stage == "crash")  # what raised is known when all others have looked
-        outcomes = {rule.code: judged(rule, window) for rule in known}
+        outcomes = {rule.code: _outcome(rule, window) for rule in known}
+    return findings_of(outcomes, time.perf_counter() - began)
+
+
+def _outcome(rule: Rule, window: Window) -> Outcome:
+    """A rule that fails on a set-up nobody thought of says so; the others still look."""
+    try:
+        return judged(rule, window)
+    except Exception as error:  # a fault of the rule, or of the user's code in a place where it was not expected
+        return NotApplicable(f"the rule itself failed: {type(error).__name__}: {error}")
+
+
+def findings_of(outcomes: Mapping[str, Outcome], seconds: float = 0.0) -> Findings:
+    """The outcomes of all rules by code, as findings in their order."""
     found = Findings(ranked([outcome for outcome in outcomes.values() if isinstance(outcome, Finding)], rules()))
     found.not_applicable = {code: outcome.reason for code, outcome in outcomes.items() if isinstance(outcome, NotApplicable)}
     found.silent = tuple(code for code, outcome in outcomes.items() if outcome is None)
-    found.seconds = time.perf_counter() - began
+    found.seconds = seconds
     return found
 
 

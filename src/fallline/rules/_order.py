@@ -17,8 +17,10 @@ def ranked(found: Sequence[Finding], known: dict[str, Rule]) -> tuple[Finding, .
     """
     order = sorted(found, key=lambda finding: _key(finding, known))
     causes: dict[str, str] = {}
-    for finding in order:
-        fitting = [other for other in order if other is not finding and _explains(other, finding, known)]
+    for place, finding in enumerate(order):
+        # where two explain each other, the earlier is the cause
+        later = [other for other in order[place + 1 :] if not _explains(finding, other, known)]
+        fitting = [other for other in (*order[:place], *later) if _explains(other, finding, known)]
         cause = next((other for other in fitting if not _leads_to(other.code, finding.code, causes)), None)
         if cause is not None:
             causes[finding.code] = cause.code

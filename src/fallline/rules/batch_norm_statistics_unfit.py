@@ -2,7 +2,8 @@
 
 How it is detected:
 After the watched run the same training examples are judged twice with the same weights: with batch norm's running statistics, as in eval
-mode, and with the statistics of batches as in training. The rest of the model is in eval mode both times.
+mode, and with the statistics of batches as in training. The rest of the model is in eval mode both times. Batches of fewer than eight are
+compared with one of 256 in the same way.
 
 Why it matters:
 With batches of two or four the statistics of training are mostly noise; with few updates, or a momentum near 0, the running ones have not
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
+SMALL = 8  # examples a batch
+NOISIER = 1.25
 WORSE = 1.5  # DeepChecker's threshold: half as much again
 
 
@@ -33,6 +36,15 @@ def check(window: Window) -> Outcome:
         return None
     far = seen.with_running > WORSE * seen.with_batch + 0.02 * seen.at_start
     learned, kept = seen.at_start - seen.with_batch, seen.at_start - seen.with_running
+    noisy = seen.batch_size < SMALL and seen.with_batch > NOISIER * seen.with_large + 0.02 * seen.at_start
+    if noisy and not far:
+        evidence = (
+            f"with the statistics of batches of {seen.batch_size} the trained model's loss is {seen.with_batch:.3g}, with those of "
+            f"256 examples "
+            f"{seen.with_large:.3g}: what a case gives depends on which few others stand beside it"
+        )
+        figures = {"small batches": seen.with_batch, "large batches": seen.with_large, "batch size": seen.batch_size}
+        return RULE.finding(evidence, "use larger batches, or GroupNorm or LayerNorm", place=seen.place, step=seen.updates, figures=figures)
     if not far and not (learned > 0.1 * seen.at_start and kept < 0.5 * learned):  # half of what was learned is lost in eval mode
         return None
     evidence = (
@@ -55,7 +67,7 @@ RULE = Rule(
     severity="stop",
     stage="model",
     check=check,
-    explains=("FL411", "FL605", "FL607"),
+    explains=("FL605", "FL607"),
 )
 
 
@@ -69,5 +81,9 @@ def _normed(batch_size: int, momentum: float = 0.1, epochs: int = 15) -> Problem
     return numbers(model=model, batch_size=batch_size, epochs=epochs)
 
 
-FIRES: Cases = {"a momentum that never arrives": lambda: _normed(32, 1e-4), "five updates": lambda: _normed(96, epochs=1)}
+FIRES: Cases = {
+    "a momentum that never arrives": lambda: _normed(32, 1e-4),
+    "five updates": lambda: _normed(96, epochs=1),
+    "twos": lambda: _normed(2, epochs=4),
+}
 SILENT: Cases = {"batches of 32": lambda: _normed(32), "no batch norm": numbers}

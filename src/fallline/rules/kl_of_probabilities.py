@@ -2,7 +2,7 @@
 
 How it is detected:
 The targets are distributions (rows that sum to 1), the loss is affine in the output, as `KLDivLoss` is, and the exponentials of the
-outputs do not sum to 1.
+outputs do not sum to 1. Or the loss takes the softmax itself and is negative and still falling where output and target agree.
 
 Why it matters:
 `KLDivLoss` expects the logarithm of the model's probabilities. On probabilities it becomes minus their dot product with the target: it
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 def check(window: Window) -> Outcome:
     first, loss = window.read(outputs.ENTRY), window.read(behaviour.ENTRY)
+    if loss.shift_invariant and loss.agreeing is not None and loss.sharper is not None and loss.sharper < loss.agreeing < -1e-6:
+        evidence = (
+            f"the loss is {loss.agreeing:.4g} where the output's softmax equals the target and {loss.sharper:.4g} where it is surer: a "
+            "divergence is never negative and least where both are equal"
+        )
+        figures = {"agreeing": loss.agreeing, "sharper": loss.sharper}
+        return RULE.finding(evidence, "give KLDivLoss log_softmax of the output, not softmax", place="loss", figures=figures)
     if not first.same_shape or loss.affine is not True or first.log_probabilities or not window.read(targets.ENTRY).train.rows_sum_to_one:
         return None
     total = float(first.output.double().exp().sum(dim=1).mean())
@@ -62,5 +69,21 @@ def _distilled(head: str) -> Problem:
     )  # fmt: skip
 
 
-FIRES: Cases = {"softmax under KLDivLoss": lambda: _distilled("Softmax")}
-SILENT: Cases = {"log_softmax under KLDivLoss": lambda: _distilled("LogSoftmax"), "class indices under cross-entropy": classes}
+def _inside(name: str) -> Problem:
+    from torch import nn
+
+    made = _distilled("Identity")
+    divergence = nn.KLDivLoss(reduction="batchmean")
+    made.loss = lambda output, target: divergence(getattr(output, name)(dim=1), target)
+    return made
+
+
+FIRES: Cases = {
+    "softmax under KLDivLoss": lambda: _distilled("Softmax"),
+    "softmax in the loss, before KLDivLoss": lambda: _inside("softmax"),
+}
+SILENT: Cases = {
+    "log_softmax under KLDivLoss": lambda: _distilled("LogSoftmax"),
+    "log_softmax in the loss": lambda: _inside("log_softmax"),
+    "class indices under cross-entropy": classes,
+}

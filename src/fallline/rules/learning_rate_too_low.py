@@ -15,17 +15,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
-from fallline.signals import Unavailable, Window, reruns, trace
+from fallline.signals import Window, reruns, trace
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
 FACTORS = (10.0, 100.0)
-TIMES = 8  # as long: what still counts as the same training continued, and not as another pace
-LITTLE = 0.3  # of the progress that a larger lr makes
+LITTLE = 0.4  # of the progress that a larger lr makes
 
 
 def check(window: Window) -> Outcome:
@@ -52,9 +51,9 @@ def check(window: Window) -> Outcome:
     )
     faults = ("O11", "O04") if _wears_out(seen.made.optimizer) else ("O04",)
     severity = "stop" if max(own.gain, 0.0) * left < 0.1 * best.gain else "warn"
-    if seen.whole and _only_short(window, best.gain):
-        severity = "info"  # the same lr gets there too, in a training of a usual length
-        evidence += f"; the present lr gets there as well in {TIMES} times the updates"
+    if seen.whole and _is_short(window):
+        severity = "info"
+        evidence += "; the training is short too, and the same lr goes far beyond when it goes on"
     figures = {"end": own.end, "end with a larger lr": best.end, "factor": factor}
     remedy = f"multiply the lr by {factor:g}"
     remedy += ", or take an optimizer whose steps do not shrink by themselves, such as Adam" if len(faults) > 1 else ""
@@ -63,12 +62,11 @@ def check(window: Window) -> Outcome:
     )
 
 
-def _only_short(window: Window, gain: float) -> bool:
-    """Whether the training as it is, only longer, comes to most of what the larger lr gains."""
-    try:
-        return window.read(reruns.ENTRY).of("longer", updates=TIMES * window.setup.length).gain > 0.6 * gain
-    except Unavailable:
-        return False
+def _is_short(window: Window) -> bool:
+    """Whether the rule on short trainings has a finding: the same lr then makes more progress in three times the length than so far."""
+    from fallline.rules import judged, training_too_short
+
+    return isinstance(judged(training_too_short.RULE, window), Finding)
 
 
 def _wears_out(optimizer: object) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
-STRAIGHT = 1e-3  # of the outputs' spread: float32 through a few layers
+STRAIGHT = 3e-5  # of the outputs' spread: float32 through a few layers
 
 
 def check(window: Window) -> Outcome:

@@ -19,13 +19,13 @@ from fallline.signals import Window, trace
 
 def check(window: Window) -> Outcome:
     seen = window.read(trace.ENTRY)
-    if seen.run.updates or seen.run.raised or not seen.run.epochs:
+    if seen.run.updates or seen.run.raised or not seen.run.epochs or not (seen.run.scales or seen.events.backwards):
         return None
     if seen.events.others:
         return NotApplicable("another optimizer steps; see the rule on optimizers that are built anew")
-    made = f"{len(seen.run.scales)} backward passes" if seen.run.scales else "no backward pass"
-    evidence = f"in {seen.run.epochs} epochs of the loop there were {made} and not one optimizer.step()"
-    return RULE.finding(evidence, "call optimizer.step() after backward()", place="loop", figures={"passes": len(seen.run.scales)})
+    passes = len(seen.run.scales) or seen.events.backwards
+    evidence = f"the loop made {passes} backward passes and not one step of the optimizer that the set-up names"
+    return RULE.finding(evidence, "call optimizer.step() after backward()", place="loop", figures={"passes": passes})
 
 
 RULE = Rule(

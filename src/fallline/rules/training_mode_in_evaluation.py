@@ -45,7 +45,7 @@ RULE = Rule(
     severity="stop",
     stage="schedule",
     check=check,
-    explains=("FL607",),
+    explains=("FL208", "FL607"),
 )
 
 

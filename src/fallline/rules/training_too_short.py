@@ -1,9 +1,9 @@
 """Training ends long before the model has learned
 
 How it is detected:
-Where the watched run has gone to the end of the training and its loss was still falling there, it is continued to three times the length
-at the learning rate that it had. The finding needs that the part done was less than half of the progress then made, on valid where there
-is one.
+Where the watched run has gone to the end of the training it is continued to three times the length at the learning rate that it had. The
+finding needs that the part done was less than half of the progress then made, or that the loss falls to a third of what it was; on valid
+where there is one.
 
 Why it matters:
 Ten epochs where a hundred are needed look like a bad model. The curve says otherwise, if it is looked at to its end.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
+LEFT = 0.33  # of the loss at the end is what is left of it later
 DONE = 0.5  # of the progress that three times the length makes; short trainings that are fine have made more
 
 
@@ -32,7 +33,9 @@ def check(window: Window) -> Outcome:
     if not seen.whole or seen.diverged:
         return None
     more = window.read(longer.ENTRY)
-    if more.further <= 0 or more.done >= DONE * (more.done + more.further) or more.further < 0.15 * abs(more.start):
+    half_way = more.done < DONE * (more.done + more.further) and more.further > 0.15 * abs(more.start)
+    far_from_flat = more.later < LEFT * more.end and more.further > 0.05 * abs(more.start)
+    if more.further <= 0 or not (half_way or far_from_flat):
         return None
     split = "valid" if more.on_valid else "training examples"
     evidence = (

@@ -30,7 +30,7 @@ SHARE = 0.01
 def check(window: Window) -> Outcome:
     seen = window.read(overlap.ENTRY)
     natural = 2 * seen.within + SHARE
-    if seen.exact <= natural and seen.near <= natural:
+    if seen.exact <= natural and seen.near <= 3 * seen.near_within + SHARE:
         return None
     exact = seen.exact > natural
     share = seen.exact if exact else seen.near

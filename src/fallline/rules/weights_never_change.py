@@ -24,7 +24,8 @@ def check(window: Window) -> Outcome:
     if seen.run.raised or not seen.run.epochs or not seen.run.finite:
         return NotApplicable("the watched run did not come to the end of an epoch")
     now = {name: parameter for name, parameter in seen.made.model.named_parameters() if parameter.requires_grad}
-    still = [name for name, parameter in now.items() if torch.equal(parameter.detach(), seen.before[name])]
+    kept = {name: parameter for name, parameter in now.items() if name in seen.before}
+    still = [name for name, parameter in kept.items() if torch.equal(parameter.detach(), seen.before[name])]
     if not still:
         return None
     evidence = (

@@ -81,6 +81,7 @@ class Drive:
             handle.remove()
         self.done.whole = self.done.updates >= self.updates
         self.done.seconds = time.perf_counter() - self._began
+        self.setup.spent.seconds += self.done.seconds
         return self.done
 
     def heard(self, output: Any, target: Tensor) -> Any:

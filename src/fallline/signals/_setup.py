@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -53,12 +53,20 @@ class Made:
 
 
 @dataclass
+class Spent:
+    """Seconds of training so far, over all copies and variants of one set-up."""
+
+    seconds: float = 0.0
+
+
+@dataclass
 class Setup:
     """The set-up of a problem, or what of it is at hand."""
 
     problem: Problem
     run_for: float = 30.0  # seconds that training copies may take in all
     raised: list[Raised] = field(default_factory=list)
+    spent: Spent = field(default_factory=Spent)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -68,6 +76,7 @@ class Setup:
         self.batch_size = min(self.problem.batch_size or own_batch or default_batch_size(rows), max(rows, 1))
         self.unpack = self.problem.unpack or pair
         self._template: nn.Module | None = None
+        self._batches: Batches | None = None
 
     def _open(self, split: str) -> tuple[Source | None, dict[str, Any], int | None]:
         with seeded(stream(self.seed, INIT)):
@@ -80,6 +89,14 @@ class Setup:
         order["shuffle"] = order.get("shuffle", True) and self.problem.shuffle
         return source, order, size
 
+    def left(self, share: float) -> float:
+        """Seconds that one measurement may train: its share of the time, while there is so much left."""
+        return max(min(self.run_for * share, self.run_for - self.spent.seconds), 0.0)
+
+    def varied(self, **changes: Any) -> Setup:
+        """The set-up with some arguments of its problem changed; the time for training stays one."""
+        return Setup(replace(self.problem, **changes), run_for=self.run_for, spent=self.spent, seed=self.seed)
+
     # data
 
     def batches(self) -> Batches:
@@ -88,6 +105,19 @@ class Setup:
             raise Unavailable("there are no training examples that can be read")
         order = Order(self.train.size, self.batch_size, seed=self.seed, **self.order)
         return Batches(self.train, order, self.unpack, CPU, own_unpack=self.unpack is not pair)
+
+    def batch(self, k: int) -> tuple[Any, Tensor]:
+        """Training batch k.
+
+        Raises:
+            Unavailable: the user's dataset or unpack raised; kept in `raised` too.
+        """
+        if self._batches is None:
+            self._batches = self.batches()
+        try:
+            return self._batches(k)
+        except Exception as error:  # whatever the user's dataset, collate function or unpack raises
+            raise Unavailable(str(self.told("reading a batch", error))) from error
 
     def sample(self, split: str = "train", rows: int = PROBE_ROWS) -> tuple[Any, Tensor]:
         """Inputs and target of some examples of a split, drawn by the seed, always the same ones."""

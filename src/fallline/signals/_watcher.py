@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from fallline._batches import leaves
 
+LITTLE = 2  # parameters with a hook of their own where cost matters
 LOOKED_AT = 6  # parameters whose gradients are read: the smallest, which costs microseconds; biases of last layers are among them
 MODAL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)  # layers that act differently in training and in evaluation
 
@@ -33,15 +35,14 @@ class Events:
     passes_per_update: list[int] = field(default_factory=list)
     others: set[str] = field(default_factory=set)  # other optimizers that updated this model's parameters
     others_made: int = 0  # how many objects they were
+    first_bad: int | None = None  # update at which a gradient was not finite
     step_norms: dict[int, float] = field(default_factory=dict)  # update -> norm of the gradients that were looked at
 
 
 class Watcher:
     """Hooks on one model and one optimizer. `due(update)` says at which updates gradients are looked at."""
 
-    def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer | None, due: Callable[[int], bool], *, deep: bool = False
-    ) -> None:
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer | None, due: Callable[[int], bool], *, deep: bool = True) -> None:
         self.model, self.optimizer, self.due = model, optimizer, due
         self.events = Events()
         self.modal = any(isinstance(module, MODAL) for module in model.modules())
@@ -52,11 +53,12 @@ class Watcher:
         self._active = due(0)
         self._given = False  # whether a backward pass has given a gradient other than zero since the last update
         self._other_ids: set[int] = set()
-        self._handles: list[Any] = [model.register_forward_hook(self._forward, always_call=False)]
+        self._handles: list[Any] = [model.register_forward_hook(self._forward)]
         if optimizer is not None:
             self._handles += [optimizer.register_step_pre_hook(self._before), optimizer.register_step_post_hook(self._after)]
+        heard = self.looked if deep else self.looked[:LITTLE]
+        self._handles += [parameter.register_post_accumulate_grad_hook(self._accumulated) for parameter in heard]
         if deep:
-            self._handles += [parameter.register_post_accumulate_grad_hook(self._accumulated) for parameter in self.looked]
             self._handles.append(register_optimizer_step_post_hook(self._any_optimizer))
 
     def close(self) -> None:
@@ -102,7 +104,10 @@ class Watcher:
         if events.pending and self._given and not self._any_gradient():
             events.emptied += 1
         if gradients:
-            events.step_norms[events.updates] = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
+            norm = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
+            events.step_norms[events.updates] = norm
+            if not math.isfinite(norm) and events.first_bad is None:
+                events.first_bad = events.updates
 
     def _after(self, *_: Any) -> None:
         events = self.events

@@ -37,6 +37,8 @@ class Behaviour:
     least_at_target: bool | None  # of same shape: least where output equals target
     finite_at_ends: bool | None  # with outputs at the ends of their form: 0 and 1 for probabilities, far logits else
     weighs: float | None  # classes: mistakes on the rarest class over mistakes on the commonest; 1 without weights
+    agreeing: float | None  # targets that are distributions: at outputs that give just these
+    sharper: float | None  # ... and at outputs that are surer than they
     skips: tuple[float, ...] = ()  # target values (integers) at whose positions the loss does not read the output
 
 
@@ -74,6 +76,7 @@ def measure(window: Window) -> Behaviour:
     order = torch.randperm(len(rows), generator=generator)
     truth = _truth(asked, first)
     value = asked(asked.output)
+    agreeing, sharper = _asked_of_distributions(asked)
     truthful, lying = (None, None) if truth is None else (asked(truth), asked(truth[order]))
     return Behaviour(
         plain=setup.problem.loss is None,
@@ -90,6 +93,8 @@ def measure(window: Window) -> Behaviour:
         least_at_target=_least_at_target(asked, generator),
         finite_at_ends=_finite_at_ends(asked, first),
         weighs=_weighs(asked, first),
+        agreeing=agreeing,
+        sharper=sharper,
         skips=_skips(asked, drawn),
     )
 
@@ -246,6 +251,18 @@ def _finite_at_ends(asked: _Asked, first: Outputs) -> bool | None:
         if not bool(torch.isfinite(value).all()) or not bool(torch.isfinite(gradient).all()):
             return False
     return True
+
+
+def _asked_of_distributions(asked: _Asked) -> tuple[float | None, float | None]:
+    """Of logits: those whose softmax is the target, and three times these."""
+    output, target = asked.output, asked.target
+    if output.shape != target.shape or target.ndim != 2 or target.shape[1] < 2 or not target.is_floating_point():
+        return None, None
+    whole = bool((target >= 0).all()) and bool(((target.sum(dim=1) - 1).abs() < 1e-4).all())
+    logits = target.clamp_min(1e-6).log() if whole else target - target.mean(dim=1, keepdim=True)
+    if whole and bool((target.max(dim=1).values > 0.99).all()):
+        return None, None  # of certain targets nothing is surer
+    return asked(logits), asked(3 * logits)
 
 
 def _weighs(asked: _Asked, first: Outputs) -> float | None:

@@ -47,13 +47,12 @@ def measure(window: Window) -> Gradients:
         module.register_forward_pre_hook(lambda *_, path=path: called.add(path), with_kwargs=False)
         for path, module in model.named_modules()
     ]
-    batches = setup.batches()
     largest: dict[str, float | None] = dict.fromkeys(trainable)
     scale: dict[str, float] = {}
     losses, strangers = [], {}
-    for k in range(min(BATCHES, batches.per_epoch)):
+    for k in range(min(BATCHES, setup.batches().per_epoch)):
         model.zero_grad(set_to_none=True)
-        inputs, target = batches(k)
+        inputs, target = setup.batch(k)
         with seeded(stream(setup.seed, STEP, k)):
             output = setup.forward(model, inputs)
             try:

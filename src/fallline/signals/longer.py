@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fallline.signals import Signal, Unavailable, Window, trace
 
 TIMES = 3
-SHARE = 0.3  # of the time for training
-FALLING = 0.02  # of the loss, over the last fifth of the run: less is a plateau
+SHARE = 0.25  # of the time for training
+RISING = 0.02  # of the loss, over the last fifth of the run: more is past the best already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,6 @@ class Longer:
 
 def measure(window: Window) -> Longer:
     from fallline.signals._drive import drive
-    from fallline.signals._setup import Setup
 
     setup, seen = window.setup, window.read(trace.ENTRY)
     if not seen.whole or not seen.run.finite or seen.made.optimizer is None:
@@ -42,7 +41,7 @@ def measure(window: Window) -> Longer:
     curve = [(look.valid if look.valid is not None else look.train) for look in seen.looks]
     start, end = curve[0], min(curve[-1], curve[-2] if len(curve) > 1 else curve[-1])
     before = curve[max(int(0.8 * len(curve)) - 1, 0)]
-    if not math.isfinite(end) or before - end < FALLING * abs(before):
+    if not math.isfinite(end) or end - before > RISING * abs(before):
         return Longer(start=start, end=end, later=end, updates=seen.run.updates, on_valid=on_valid)
     groups = seen.made.optimizer.param_groups
     peak = max(float(group.get("initial_lr", group["lr"])) for group in groups)
@@ -60,8 +59,10 @@ def measure(window: Window) -> Longer:
     if made.scheduler is not None and setup.problem.loop is None:
         made.scheduler = None
 
-    on = Setup(replace(setup.problem, epochs=TIMES * setup.epochs), run_for=setup.run_for, seed=setup.seed)
-    run = drive(on, made, TIMES * seen.length, setup.run_for * SHARE, look)
+    on = setup.varied(epochs=TIMES * setup.epochs)
+    run = drive(on, made, TIMES * seen.length, setup.left(SHARE), look)
+    if run.updates < 1.5 * seen.length:
+        raise Unavailable("the time is over before a longer training shows; give a longer run_for")
     return Longer(start=start, end=end, later=best, updates=run.updates, on_valid=on_valid)
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from fallline.signals import Signal, Unavailable, Window, trace
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FEWEST = 3  # updates before statistics are judged
 JUDGED = 512  # examples
+LARGE = 256  # examples whose statistics are as good as those of all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +24,7 @@ class Norms:
 
     with_running: float
     with_batch: float
+    with_large: float  # with the statistics of a batch of 256
     at_start: float
     updates: int
     batch_size: int
@@ -43,23 +50,24 @@ def measure(window: Window) -> Norms:
         raise Unavailable("there is no batch norm")
     if not seen.whole and setup.length > 2 * seen.run.updates:
         raise Unavailable("the watched run ended long before the training does; give a longer run_for")
-    inputs_targets = [setup.batches()(k) for k in range(max(min(JUDGED // setup.batch_size, setup.batches().per_epoch), 1))]
+    small = [setup.batch(k) for k in range(max(min(JUDGED // setup.batch_size, setup.batches().per_epoch), 1))]
 
-    def judged() -> float:
+    def judged(batches: Sequence[tuple[Any, Tensor]]) -> float:
         values = []
-        for inputs, target in inputs_targets:
+        for inputs, target in batches:
             output = setup.forward(model, inputs)
             values.append(float(torch.as_tensor(seen.made.loss(output, target)).float().mean()))
         return sum(values) / len(values)
 
     with torch.no_grad():
-        with_running = judged()
+        with_running = judged(small)
         for part in norms.values():
             part.train()
-        with_batch = judged()
+        with_batch, with_large = judged(small), judged([setup.sample(rows=LARGE)])
     place = next(iter(norms))
     return Norms(
-        with_running=with_running, with_batch=with_batch, at_start=abs(seen.start), updates=seen.run.updates, batch_size=setup.batch_size,
+        with_running=with_running, with_batch=with_batch, with_large=with_large, at_start=abs(seen.start), updates=seen.run.updates,
+        batch_size=setup.batch_size,
         momentum=min((part.momentum if part.momentum is not None else 1.0) for part in norms.values()), place=place,
     )  # fmt: skip
 

@@ -29,10 +29,9 @@ def measure(window: Window) -> Order:
     import torch
 
     setup = window.setup
-    batches = setup.batches()
     targets = []
-    for k in range(min(batches.per_epoch, MOST_BATCHES)):
-        target = batches(k)[1]
+    for k in range(min(setup.batches().per_epoch, MOST_BATCHES)):
+        target = setup.batch(k)[1]
         if target.ndim and target.reshape(len(target), -1).shape[1] == 1:
             targets.append(target.reshape(-1).double())
     if len(targets) < 4:

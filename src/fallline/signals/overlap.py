@@ -25,6 +25,7 @@ class Overlap:
     exact: float
     near: float
     within: float  # share of train examples that repeat an earlier one
+    near_within: float  # share of train examples with so near a neighbour in train: in one column neighbours are near by themselves
     same_target: float  # of the exact ones, how many have the same target
 
 
@@ -48,10 +49,12 @@ def measure(window: Window) -> Overlap:
     same = 0
     if train_target.shape[1:] == valid_target.shape[1:]:
         same = sum(bool(torch.equal(train_target[place], valid_target[row])) for row, place in enumerate(matches) if place is not None)
+    near, near_within = _near(train, valid)
     return Overlap(
         compared=len(valid),
         exact=len(exact) / len(valid),
-        near=_near(train, valid),
+        near=near,
+        near_within=near_within,
         within=repeats / len(train),
         same_target=same / max(len(exact), 1),
     )
@@ -71,14 +74,14 @@ def _rows(setup: Setup, split: str, most: int) -> tuple[Tensor, Tensor]:
     return torch.cat(rows)[:most].contiguous(), torch.cat(targets)[:most]
 
 
-def _near(train: Tensor, valid: Tensor) -> float:
-    """Share of valid examples whose nearest neighbour in train is far nearer than is usual between train examples."""
+def _near(train: Tensor, valid: Tensor) -> tuple[float, float]:
+    """Shares of valid and of train examples whose nearest neighbour in train is far nearer than is usual between train examples."""
     import torch
 
     scale = train.std(dim=0)
     kept = scale > 1e-6 * float(scale.max()) if len(scale) else scale.bool()
     if not bool(kept.any()) or not bool(torch.isfinite(train).all() and torch.isfinite(valid).all()):
-        return 0.0
+        return 0.0, 0.0
     a, b = ((part[:, kept] - train[:, kept].mean(dim=0)) / scale[kept] for part in (train, valid))
     if a.shape[1] > PROJECTED:
         turn = torch.randn(a.shape[1], PROJECTED, generator=torch.Generator().manual_seed(0)) / PROJECTED**0.5
@@ -86,8 +89,11 @@ def _near(train: Tensor, valid: Tensor) -> float:
     nearest = torch.cdist(b, a).min(dim=1).values
     own = torch.cdist(a[:MOST_VALID], a)
     own[torch.arange(len(own)), torch.arange(len(own))] = float("inf")
-    usual = float(own.min(dim=1).values.median())
-    return float((nearest < NEAR * usual).double().mean()) if usual > 0 else 0.0
+    among = own.min(dim=1).values
+    usual = float(among.median())
+    if usual == 0:
+        return 0.0, 0.0
+    return float((nearest < NEAR * usual).double().mean()), float((among < NEAR * usual).double().mean())
 
 
 ENTRY = Signal(name="overlap", title="Examples that train and valid share", cost="free", measure=measure)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fallline.signals import Signal, Unavailable, Window, trace
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from fallline.signals._setup import Made, Setup
 
 SHARE = 0.6  # of the time for training, for all reruns together
-EACH = 0.12  # of it, for one rerun at most
+EACH = 0.15  # of it, for one rerun at most
 FEW = 10  # updates below which a comparison says nothing
 
 
@@ -42,7 +41,6 @@ class Reruns:
 
     setup: Setup
     updates: int  # of each run
-    _left: float
     _known: dict[str, Rerun] = field(default_factory=dict)
 
     def of(self, name: str, change: Callable[[Made], object] | None = None, *, setup: Setup | None = None, updates: int = 0) -> Rerun:
@@ -53,13 +51,10 @@ class Reruns:
         """
         key = f"{name}@{updates}" if updates else name
         if key not in self._known:
-            if self._left <= 0:
+            left = self.setup.left(SHARE)
+            if left <= 0:
                 raise Unavailable("the time for trying changes is over; give a longer run_for")
-            began = time.perf_counter()
-            try:
-                self._known[key] = run(setup or self.setup, change, updates or self.updates, self._left)
-            finally:
-                self._left -= time.perf_counter() - began
+            self._known[key] = run(setup or self.setup, change, updates or self.updates, left)
         return self._known[key]
 
     def own(self) -> Rerun:
@@ -111,7 +106,7 @@ def measure(window: Window) -> Reruns:
     updates = min(seen.length, max(int(EACH * left / max(pace, 1e-6)), FEW))
     if seen.run.updates and not seen.run.finite:
         updates = min(updates, max(4 * seen.run.updates, 100))
-    return Reruns(setup=setup, updates=updates, _left=left)
+    return Reruns(setup=setup, updates=updates)
 
 
 def changed_inputs(setup: Setup, transform: Callable[[Any], Any]) -> Setup:
@@ -136,11 +131,9 @@ def changed_targets(setup: Setup, transform: Callable[[Any], Any]) -> Setup:
 
 
 def _with_unpack(setup: Setup, unpack: Callable[[Any], Any]) -> Setup:
-    from fallline.signals._setup import Setup as Made
-
     if setup.problem.loop is not None:
         raise Unavailable("batches go to the user's own loop, where they cannot be changed on the way")
-    return Made(replace(setup.problem, unpack=unpack), run_for=setup.run_for, seed=setup.seed)
+    return setup.varied(unpack=unpack)
 
 
 def default_weights(model: nn.Module, only: Sequence[str] = ()) -> int:

@@ -56,6 +56,8 @@ class Trace:
     @property
     def diverged(self) -> bool:
         """Whether the loss is not finite, or ends well above where it began."""
+        if not self.looks:
+            return not self.run.finite
         values = [look.train for look in self.looks]
         if not self.run.finite or not all(math.isfinite(value) for value in values):
             return True
@@ -97,7 +99,7 @@ def measure(window: Window) -> Trace:
     look(0)
     watcher = Watcher(made.model, made.optimizer, lambda update: update < 400 or update % 10 == 0, deep=True)
     try:
-        run = drive(setup, made, updates, setup.run_for * SHARE, each)
+        run = drive(setup, made, updates, setup.left(SHARE), each)
     finally:
         watcher.close()
     if not looks or looks[-1].update != run.updates:
