@@ -31,8 +31,9 @@ def check(window: Window) -> Outcome:
         return NotApplicable("steps over several batches are not the user's own here")
     passes = sorted(counts)[len(counts) // 2]
     scale = sorted(seen.run.scales)[len(seen.run.scales) // 2]
-    if passes < 2 or scale < 1.5 / passes or scale > 1.5:
-        return None
+    batches = seen.run.drawn / max(seen.run.updates, 1)
+    if passes < 2 or scale < 1.5 / passes or scale > 1.5 or batches < 0.75 * passes:
+        return None  # several passes through one batch are terms of one loss
     matters = _follows_size(seen.made.optimizer)
     evidence = f"{passes} backward passes make one update, and each arrives with its full weight of {scale:.3g} instead of {1 / passes:.3g}"
     evidence += f": the step is {passes} times as large" if matters else "; this optimizer's steps do not follow the gradient's size"

@@ -6,14 +6,14 @@ import inspect
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from fallline._batches import STEP, reseeder, seeded, stream
+from fallline._batches import STEP, Batches, reseeder, seeded, stream
 from fallline._loop import EpochLoader
 from fallline.signals import Unavailable
 from fallline.signals._setup import CPU, Made, Setup
@@ -36,6 +36,7 @@ class Driven:
     epochs: int = 0
     updates: int = 0
     calls: list[int] = field(default_factory=list)  # of scheduler.step in each whole epoch of the user's loop
+    drawn: int = 0  # batches that the user's loop took
     early: bool = False  # the scheduler stepped before the first update
     raised: str = ""
     whole: bool = False  # all updates that were asked for were made
@@ -44,6 +45,19 @@ class Driven:
     @property
     def finite(self) -> bool:
         return all(math.isfinite(loss) for loss in self.losses)
+
+
+class _Counted(EpochLoader):
+    """The loader that the user's loop gets, with a count of what it takes."""
+
+    def __init__(self, batches: Batches, done: Driven) -> None:
+        super().__init__(batches, done.epochs, batches.order.seed)
+        self._done = done
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in super().__iter__():
+            self._done.drawn += 1
+            yield batch
 
 
 @dataclass
@@ -150,7 +164,7 @@ class Drive:
         self._listen_to_scheduler()
         while self.done.updates < self.updates and self.done.epochs < math.ceil(setup.epochs):
             calls = self._calls
-            loop(made.model, self.heard, made.optimizer, made.scheduler, EpochLoader(batches, self.done.epochs, setup.seed))
+            loop(made.model, self.heard, made.optimizer, made.scheduler, _Counted(batches, self.done))
             self.done.epochs += 1
             self.done.calls.append(self._calls - calls)
             if made.scheduler is not None and self._calls == calls:
