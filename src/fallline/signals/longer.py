@@ -9,7 +9,7 @@ from fallline.signals import Signal, Unavailable, Window, trace
 
 TIMES = 3
 SHARE = 0.25  # of the time for training
-RISING = 0.02  # of the loss, over the last fifth of the run: more is past the best already
+PAST = 1.5  # times the least loss on the way: the best has long been passed, and more of the same is not wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,7 @@ def measure(window: Window) -> Longer:
     on_valid = seen.looks[0].valid is not None
     curve = [(look.valid if look.valid is not None else look.train) for look in seen.looks]
     start, end = curve[0], min(curve[-1], curve[-2] if len(curve) > 1 else curve[-1])
-    before = curve[max(int(0.8 * len(curve)) - 1, 0)]
-    if not math.isfinite(end) or end - before > RISING * abs(before):
+    if not math.isfinite(end) or end > PAST * min(curve) > 0:
         return Longer(start=start, end=end, later=end, updates=seen.run.updates, on_valid=on_valid)
     groups = seen.made.optimizer.param_groups
     peak = max(float(group.get("initial_lr", group["lr"])) for group in groups)
