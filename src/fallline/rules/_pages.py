@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 
+from fallline.catalogue._pages import sections
 from fallline.rules import STAGES, Rule, rules
 
 SECTIONS = ("How it is detected", "Why it matters", "What to do")
@@ -33,18 +34,6 @@ def page(rule: Rule) -> str:
     return inspect.cleandoc(sys.modules[rule.check.__module__].__doc__ or "")
 
 
-def sections(text: str) -> dict[str, str]:
-    """A page's sections by heading, in their order."""
-    found: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in text.splitlines()[1:]:
-        if line.endswith(":") and line[:-1] in SECTIONS:
-            lines = found.setdefault(line[:-1], [])
-        else:
-            lines.append(line)
-    return {heading: "\n".join(lines).strip() for heading, lines in found.items()}
-
-
 def document() -> str:
     """The whole document in Markdown, causes before symptoms."""
     parts = [TOP]
@@ -54,7 +43,7 @@ def document() -> str:
             continue
         parts.append(f"## {HEADINGS[stage]}\n")
         for rule in of_stage:
-            told = sections(page(rule))
+            told = sections(page(rule), SECTIONS)
             parts.append(f"### {rule.code} {rule.title}\n\n`{rule.name}`, usually *{rule.severity}*.\n")
             parts += [f"**{heading}.** {told[heading]}\n" for heading in SECTIONS]
     return "\n".join(parts)

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 
+from fallline.catalogue._pages import sections
 from fallline.rules import SEVERITIES, STAGES, Cases, Finding, NotApplicable, Rule, judged, rules
-from fallline.rules._pages import SECTIONS, page, sections
+from fallline.rules._pages import SECTIONS, page
 from fallline.signals import Window
 from fallline.signals._setup import Setup
 
@@ -49,7 +50,7 @@ def check_page(rule: Rule) -> None:
     """The file's docstring is the page: the title, then all sections in order, none empty."""
     text = page(rule)
     assert text.splitlines()[0] == rule.title, f"{rule.name}: the page begins with the title {rule.title!r}"
-    found = sections(text)
+    found = sections(text, SECTIONS)
     assert tuple(found) == SECTIONS, f"{rule.name}: a page has the sections {', '.join(SECTIONS)} in this order, got {', '.join(found)}"
     for heading in SECTIONS:
         assert len(found[heading]) > 30, f"{rule.name}: the section {heading!r} says nothing"
