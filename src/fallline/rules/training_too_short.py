@@ -34,7 +34,7 @@ def check(window: Window) -> Outcome:
         return None
     more = window.read(longer.ENTRY)
     half_way = more.done < DONE * (more.done + more.further) and more.further > 0.15 * abs(more.start)
-    far_from_flat = more.later < LEFT * more.end and more.further > 0.05 * abs(more.start)
+    far_from_flat = 0 < more.later < LEFT * more.end and more.further > 0.05 * abs(more.start)
     if more.further <= 0 or not (half_way or far_from_flat):
         return None
     split = "valid" if more.on_valid else "training examples"
