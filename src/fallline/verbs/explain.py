@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from fallline._errors import unknown
 from fallline.verbs import Verb
 from fallline.verbs import _options as flags
 from fallline.verbs._listing import show
+
+CODE = re.compile(r"fl\d+")
 
 
 class Language(StrEnum):
@@ -56,19 +59,28 @@ def explain(
 def _all() -> Iterator[Named]:
     from fallline import catalogue
     from fallline.metrics import metrics
-    from fallline.rules import rules
 
     yield from (Named(kind, entry, entry.aliases) for kind, entry in catalogue.all_entries())
     yield from (Named("topic", entry, entry.aliases) for entry in catalogue.all_topics().values())
     yield from (Named("metric", entry, entry.aliases) for entry in metrics().values())
+
+
+def _rules() -> Iterator[Named]:
+    from fallline.rules import rules
+
     yield from (Named("rule", rule, (rule.code.lower(),)) for rule in rules().values())
 
 
 def _found(name: str) -> list[Named]:
     """All that have this name; where none has it, those that have it as an alias. A loss and a metric may share a name."""
     key = name.strip().lower().replace("-", "_").replace(" ", "_")
-    things = list(_all())
-    found = [thing for thing in things if thing.entry.name == key] or [thing for thing in things if key in thing.aliases]
+    found: list[Named] = []
+    things: list[Named] = []
+    for source in (_rules,) if CODE.fullmatch(key) else (_all, _rules):  # the rules are sixty files: read only where they are meant
+        things += source()
+        found = [thing for thing in things if thing.entry.name == key] or [thing for thing in things if key in thing.aliases]
+        if found:
+            break
     if not found:
         raise unknown("name", name, [known for thing in things for known in (thing.entry.name, *thing.aliases)])
     return found
