@@ -1,6 +1,6 @@
 """What fallline.watch costs: the same loop watched and unwatched, in alternate blocks of one run.
 
-Run: python benchmarks/watch.py [--blocks 40] [--seconds 0.15]
+Run: python benchmarks/watch.py [--blocks 12] [--seconds 1.0]
 Each block is a whole number of steps of about the given time, in random order within its pair; the figure is the median over pairs of
 the ratio of times, with its 25th and 75th percentile. One thread.
 """
@@ -45,8 +45,8 @@ def steps(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--blocks", type=int, default=40)
-    parser.add_argument("--seconds", type=float, default=0.15)
+    parser.add_argument("--blocks", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=1.0)
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, {args.blocks} pairs of blocks\n")

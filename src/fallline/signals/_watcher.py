@@ -53,15 +53,29 @@ class Watcher:
         self._active = due(0)
         self._given = False  # whether a backward pass has given a gradient other than zero since the last update
         self._other_ids: set[int] = set()
-        self._handles: list[Any] = [model.register_forward_hook(self._forward)]
+        self._heard = self.looked if deep else self.looked[:LITTLE]
+        self._armed: list[Any] = []  # hooks that are there only while updates are looked at: a hook costs a step some microseconds
+        self._handles: list[Any] = []
         if optimizer is not None:
-            self._handles += [optimizer.register_step_pre_hook(self._before), optimizer.register_step_post_hook(self._after)]
-        heard = self.looked if deep else self.looked[:LITTLE]
-        self._handles += [parameter.register_post_accumulate_grad_hook(self._accumulated) for parameter in heard]
+            self._handles.append(optimizer.register_step_post_hook(self._after))
         if deep:
             self._handles.append(register_optimizer_step_post_hook(self._any_optimizer))
+        if self._active:
+            self._arm()
+
+    def _arm(self) -> None:
+        self._armed = [parameter.register_post_accumulate_grad_hook(self._accumulated) for parameter in self._heard]
+        self._armed.append(self.model.register_forward_hook(self._forward))
+        if self.optimizer is not None:
+            self._armed.append(self.optimizer.register_step_pre_hook(self._before))
+
+    def _disarm(self) -> None:
+        for handle in self._armed:
+            handle.remove()
+        self._armed = []
 
     def close(self) -> None:
+        self._disarm()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -116,7 +130,10 @@ class Watcher:
             events.passes_per_update.append(events.pending)
         events.updates += 1
         events.pending, self._given = 0, False
-        self._active = self.due(events.updates)
+        due = self.due(events.updates)
+        if due != self._active:
+            self._active = due
+            (self._arm if due else self._disarm)()
 
     def _any_optimizer(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         if optimizer is self.optimizer or id(optimizer) in self._other_ids:
