@@ -65,7 +65,7 @@ RULE = Rule(
     severity="stop",
     stage="setting",
     check=check,
-    explains=("FL116", "FL601", "FL604", "FL605", "FL606", "FL607"),
+    explains=("FL601", "FL604", "FL605", "FL606", "FL607"),
 )
 
 
