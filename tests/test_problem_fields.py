@@ -984,4 +984,4 @@ def test_a_scheduler_of_another_optimizer_is_refused() -> None:
     module = net()
     optimizer, other = sgd(module), sgd(module)
     with pytest.raises(UsageError, match="belongs to another optimizer"):
-        problem(model=module, optimizer=optimizer, scheduler=lr_step(other))
+        prepare(problem(model=module, optimizer=optimizer, scheduler=lr_step(other)))

@@ -11,6 +11,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fallline._check import Findings as Findings
+    from fallline._check import check as check
     from fallline._choose import choose as choose
     from fallline._choose import resume as resume
     from fallline._errors import FalllineError as FalllineError
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from fallline._recipe import Recipe as Recipe
     from fallline._result import Verdict as Verdict
     from fallline._train import train as train
+    from fallline._watch import watch as watch
     from fallline.doors import open_problem as open_problem
+    from fallline.rules import Finding as Finding
 
 # In the order of the flow; each is imported when it is first used, so that `fallline --help` does not wait for torch.
 _PUBLIC = {
@@ -31,6 +35,10 @@ _PUBLIC = {
     "Verdict": "fallline._result",
     "Recipe": "fallline._recipe",
     "train": "fallline._train",
+    "check": "fallline._check",
+    "watch": "fallline._watch",
+    "Findings": "fallline._check",
+    "Finding": "fallline.rules",
     "FalllineError": "fallline._errors",
     "UsageError": "fallline._errors",
     "RefusedError": "fallline._errors",

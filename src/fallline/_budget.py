@@ -15,13 +15,13 @@ class DeadlineReached(FalllineError):
     """The time for training is over; what remains is the reserve for cooling down, judging and writing."""
 
 
-def seconds(text: str | float | int) -> float:
+def seconds(text: str | float | int, name: str = "budget") -> float:
     """`90`, `"90s"`, `"10m"`, `"1h30m"` as seconds.
 
     Raises:
         UsageError: it is no time, or not positive.
     """
-    message = f"budget must be a time such as 90s, 10m or 1h30m, got {text!r}"
+    message = f"{name} must be a time such as 90s, 10m or 1h30m, got {text!r}"
     if isinstance(text, int | float) and not isinstance(text, bool):
         value = float(text)
     else:

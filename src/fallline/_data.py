@@ -103,9 +103,9 @@ def bytes_of_one(source: Source) -> int:
 def open_data(problem: Problem, seed: int = 0) -> Data:
     """The problem's splits; what is missing is carved off train by the written rule, the same for the same seed."""
     unpack = problem.unpack or pair
-    train, loader, notes = _source("train", problem.train, problem)
-    valid, _, _ = _source("valid", problem.valid, problem) if problem.valid is not None else (None, {}, [])
-    audit, _, _ = _source("audit", problem.audit, problem) if problem.audit is not None else (None, {}, [])
+    train, loader, notes = source_of("train", problem.train, problem)
+    valid, _, _ = source_of("valid", problem.valid, problem) if problem.valid is not None else (None, {}, [])
+    audit, _, _ = source_of("audit", problem.audit, problem) if problem.audit is not None else (None, {}, [])
     _check_readable(train, problem.unpack)
     own_batch = loader.pop("batch_size", None)
     if loader.get("sampler") is not None and (valid is None or audit is None):
@@ -178,7 +178,8 @@ def default_epochs(rows: int, batch_size: int, kind: str) -> float:
     return float(min(max(round(updates * batch_size / rows), 5), most))
 
 
-def _source(name: str, given: Any, problem: Problem) -> tuple[Source, dict[str, Any], list[str]]:
+def source_of(name: str, given: Any, problem: Problem) -> tuple[Source, dict[str, Any], list[str]]:
+    """What was given as a split, as a source; what of a user's loader governs batches and order; notes on what was replaced."""
     if isinstance(given, DataLoader):
         source, keep, notes = from_loader(given)
         return _precise(source, problem), keep, notes if name == "train" else []

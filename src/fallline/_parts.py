@@ -125,7 +125,7 @@ def build_scheduler(
     if recipe.schedule.own:
         own = _own(problem, "scheduler")
         assert problem is not None
-        return _copied_scheduler(own, problem.optimizer, optimizer) if hasattr(own, "optimizer") else own(optimizer)  # type: ignore[no-any-return]
+        return copied_scheduler(own, problem.optimizer, optimizer) if hasattr(own, "optimizer") else own(optimizer)  # type: ignore[no-any-return]
     entry = catalogue.schedule(recipe.schedule.name)
     if entry.reads_metric:
         known = inspect.signature(ReduceLROnPlateau).parameters
@@ -207,7 +207,7 @@ def _rebuilt(own: torch.optim.Optimizer, old: nn.Module, new: nn.Module) -> torc
         ) from error
 
 
-def _copied_scheduler(own: Any, old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> Any:
+def copied_scheduler(own: Any, old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> Any:
     """The user's scheduler object on another optimizer, from its first step."""
     copied = copy.deepcopy(own, {id(old): new})
     for scheduler in (copied, *getattr(copied, "_schedulers", ())):

@@ -238,19 +238,24 @@ def _check_own_parts(problem: Problem) -> None:
             raise UsageError(
                 "an optimizer object belongs to one model; give model as that module, or optimizer as a function model -> optimizer"
             )
-        mine = {id(parameter) for parameter in problem.model.parameters()}
-        held = [parameter for group in problem.optimizer.param_groups for parameter in group["params"]]
-        if not any(id(parameter) in mine for parameter in held):
-            raise UsageError("the optimizer holds none of the model's parameters; build it from the same module that you give as model")
     elif problem.optimizer is not None and not callable(problem.optimizer):
         raise UsageError(f"optimizer must be a torch Optimizer or a function model -> optimizer, got {type(problem.optimizer).__name__}")
     if problem.scheduler is not None and problem.optimizer is None:
         raise UsageError("a scheduler needs the optimizer that it schedules; give optimizer too")
-    if hasattr(problem.scheduler, "optimizer") and problem.scheduler.optimizer is not problem.optimizer:
-        raise UsageError("the scheduler belongs to another optimizer; build it from the optimizer that you give, or give a function")
     clip = problem.clip
     if clip is not None and not callable(clip) and (isinstance(clip, bool) or not isinstance(clip, int | float) or not clip > 0):
         raise UsageError(f"clip must be a positive global norm or a function parameters -> None, got {clip!r}")
+
+
+def refuse_strangers(problem: Problem) -> None:
+    """Refuse parts that do not belong together, before a training starts from them; a problem that is only looked at may hold them."""
+    if isinstance(problem.optimizer, torch.optim.Optimizer) and isinstance(problem.model, nn.Module):
+        mine = {id(parameter) for parameter in problem.model.parameters()}
+        held = [parameter for group in problem.optimizer.param_groups for parameter in group["params"]]
+        if not any(id(parameter) in mine for parameter in held):
+            raise UsageError("the optimizer holds none of the model's parameters; build it from the same module that you give as model")
+    if hasattr(problem.scheduler, "optimizer") and problem.scheduler.optimizer is not problem.optimizer:
+        raise UsageError("the scheduler belongs to another optimizer; build it from the optimizer that you give, or give a function")
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:

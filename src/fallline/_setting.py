@@ -16,7 +16,7 @@ from fallline._judge import Judge, judge_of
 from fallline._machine import cores
 from fallline._measure import measure
 from fallline._plan import FEW_EXAMPLES, Plan, threads_for
-from fallline._problem import Problem
+from fallline._problem import Problem, refuse_strangers
 from fallline._profile import Profile
 from fallline._rehearse import rehearse
 
@@ -75,6 +75,7 @@ def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Se
         raise UsageError("device cuda was asked for, but torch sees no CUDA device; leave device out to use the CPU")
     if problem.precision == "16" and where.type != "cuda":
         raise UsageError('precision "16" needs a CUDA device; use "bf16" or "32" on a CPU')
+    refuse_strangers(problem)
     data = open_data(problem, seed)
     with threads(1):
         profile = measure(problem, data, where, seed=seed)

@@ -32,12 +32,12 @@ def page(entry: Entry) -> str:
     return inspect.cleandoc(module_of(entry).__doc__ or "")
 
 
-def sections(text: str) -> dict[str, str]:
+def sections(text: str, headings: tuple[str, ...] = SECTIONS) -> dict[str, str]:
     """A page's sections by heading, in their order."""
     found: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in text.splitlines()[1:]:
-        if line.endswith(":") and line[:-1] in SECTIONS:
+        if line.endswith(":") and line[:-1] in headings:
             lines = found.setdefault(line[:-1], [])
         else:
             lines.append(line)

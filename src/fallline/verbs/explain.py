@@ -1,8 +1,9 @@
-"""`fallline explain`: what an entry, a topic or a metric does, when it suits and when it does not."""
+"""`fallline explain`: what an entry, a topic or a metric does and when it suits; what a rule looks for and what to do."""
 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from fallline.verbs import Verb
 from fallline.verbs import _options as flags
 from fallline.verbs._listing import show
 
+CODE = re.compile(r"fl\d+")
+
 
 class Language(StrEnum):
     """Languages in which there are pages."""
@@ -29,16 +32,20 @@ class Language(StrEnum):
 class Named:
     """Something that has a page."""
 
-    kind: str  # loss, optimizer, schedule, clip, topic, metric
-    entry: Any  # a catalogue Entry or a Metric: both have name, title, aliases and source
+    kind: str  # loss, optimizer, schedule, clip, topic, metric, rule
+    entry: Any  # a catalogue Entry, a Metric or a Rule: all have name and title
+    aliases: tuple[str, ...]
 
 
 def explain(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A loss, optimizer, schedule, clip, topic or metric.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A loss, optimizer, schedule, clip, topic, metric, or a rule by its code.", show_default=False),
+    ],
     lang: Annotated[Language, typer.Option("--lang", envvar="FALLLINE_LANG", help="English where there is no Chinese page.")] = Language.EN,
     output_format: flags.Format = flags.OutputFormat.TABLE,
 ) -> None:
-    """Explain a loss, optimizer, schedule, clip, topic or metric."""
+    """Explain a loss, optimizer, schedule, clip, topic or metric, or a rule by its code, as in FL101."""
     found = _found(name)
     rows = [_row(thing, _page(thing, lang)) for thing in found]
     if output_format is not flags.OutputFormat.TABLE:
@@ -53,24 +60,39 @@ def _all() -> Iterator[Named]:
     from fallline import catalogue
     from fallline.metrics import metrics
 
-    yield from (Named(kind, entry) for kind, entry in catalogue.all_entries())
-    yield from (Named("topic", entry) for entry in catalogue.all_topics().values())
-    yield from (Named("metric", entry) for entry in metrics().values())
+    yield from (Named(kind, entry, entry.aliases) for kind, entry in catalogue.all_entries())
+    yield from (Named("topic", entry, entry.aliases) for entry in catalogue.all_topics().values())
+    yield from (Named("metric", entry, entry.aliases) for entry in metrics().values())
+
+
+def _rules() -> Iterator[Named]:
+    from fallline.rules import rules
+
+    yield from (Named("rule", rule, (rule.code.lower(),)) for rule in rules().values())
 
 
 def _found(name: str) -> list[Named]:
     """All that have this name; where none has it, those that have it as an alias. A loss and a metric may share a name."""
     key = name.strip().lower().replace("-", "_").replace(" ", "_")
-    things = list(_all())
-    found = [thing for thing in things if thing.entry.name == key] or [thing for thing in things if key in thing.entry.aliases]
+    found: list[Named] = []
+    things: list[Named] = []
+    for source in (_rules,) if CODE.fullmatch(key) else (_all, _rules):  # the rules are sixty files: read only where they are meant
+        things += source()
+        found = [thing for thing in things if thing.entry.name == key] or [thing for thing in things if key in thing.aliases]
+        if found:
+            break
     if not found:
-        raise unknown("name", name, [known for thing in things for known in (thing.entry.name, *thing.entry.aliases)])
+        raise unknown("name", name, [known for thing in things for known in (thing.entry.name, *thing.aliases)])
     return found
 
 
 def _page(thing: Named, lang: Language) -> str:
     if thing.kind == "metric":
         return _metric_page(thing.entry)
+    if thing.kind == "rule":
+        from fallline.rules._pages import page as rule_page
+
+        return rule_page(thing.entry)
     if lang is Language.ZH:
         from fallline import zh
 
@@ -104,8 +126,8 @@ def _row(thing: Named, page: str) -> dict[str, Any]:
     space = getattr(thing.entry, "space", {})
     fields = ("default", "low", "high", "log", "choices", "unit", "why")
     settings = {name: {key: getattr(hyper, key) for key in fields} for name, hyper in space.items()}
-    row = {"kind": thing.kind, "name": thing.entry.name, "title": thing.entry.title, "page": page, "source": thing.entry.source}
-    return {**row, "aliases": list(thing.entry.aliases), "space": settings}
+    row = {"kind": thing.kind, "name": thing.entry.name, "title": thing.entry.title, "page": page}
+    return {**row, "source": getattr(thing.entry, "source", ""), "aliases": list(thing.aliases), "space": settings}
 
 
 def _print(row: dict[str, Any]) -> None:

@@ -1,0 +1,91 @@
+"""Units that give zero for every example
+
+How it is detected:
+Over 512 training examples, before and after the watched run: units behind a ReLU that are zero for every one. Where most of a layer has
+died in training, the run is repeated with a tenth of the learning rate.
+
+Why it matters:
+A ReLU that is zero everywhere passes no gradient and cannot come back. When a whole layer is dead the output is a constant.
+
+What to do:
+A smaller learning rate or warm-up where they died in training; biases at 0 and He initialisation where they were born dead; LeakyReLU or
+GELU cannot die.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fallline.rules import Cases, Outcome, Rule
+from fallline.rules._setups import network, numbers
+from fallline.signals import Unavailable, Window, reruns, trace, units
+
+if TYPE_CHECKING:
+    from fallline._problem import Problem
+
+
+MOST = 0.8  # of a layer: below it a healthy network of some width still trains
+
+
+def check(window: Window) -> Outcome:
+    seen = window.read(units.ENTRY)
+    worst = max(seen.after, key=lambda layer: layer.dead, default=None)
+    born = max(seen.before, key=lambda layer: layer.dead, default=None)
+    if born is not None and born.dead >= MOST:
+        evidence = f"before training {born.dead:.0%} of the {born.units} units of {born.name} {born.place} are zero for every example"
+        remedy = "set biases to 0 and draw weights with kaiming_normal_; LeakyReLU or GELU cannot die"
+        return RULE.finding(evidence, remedy, place=born.place, severity=_gravity(born.dead), figures={"dead": born.dead})
+    if worst is None or worst.dead < MOST:
+        return None
+    run = window.read(trace.ENTRY)
+    evidence = (
+        f"after {run.run.updates} updates {worst.dead:.0%} of the {worst.units} units of {worst.name} {worst.place} are zero for "
+        f"every example"
+    )
+    faults = RULE.faults
+    try:
+        calmer = window.read(reruns.ENTRY).lr(0.1)
+        assert calmer.made is not None
+        alive = max((layer.dead for layer in units.layers_of(window.setup, calmer.made.model)), default=0.0)
+        evidence += f"; with a tenth of the lr {alive:.0%}"
+        faults = ("R04", "O03") if alive < 0.5 * worst.dead else RULE.faults
+    except Unavailable:
+        pass
+    remedy = "divide the lr by 10 or warm up" if len(faults) > 1 else "use LeakyReLU or GELU, and look at the scale of the inputs"
+    figures = {"dead": worst.dead}
+    return RULE.finding(
+        evidence, remedy, place=worst.place, faults=faults, severity=_gravity(worst.dead), step=run.run.updates, figures=figures
+    )
+
+
+def _gravity(share: float) -> str:
+    return "stop" if share > 0.97 else "warn"
+
+
+RULE = Rule(
+    code="FL604",
+    name="dead_units",
+    title="Units that give zero for every example",
+    faults=("R04",),
+    severity="stop",
+    stage="setting",
+    check=check,
+    explains=("FL201", "FL204", "FL304", "FL415", "FL603", "FL605", "FL606"),
+)
+
+
+def _biased(bias: float) -> Problem:
+    import torch
+    from torch import nn
+
+    def model() -> nn.Module:
+        made = network()
+        with torch.no_grad():
+            made[2].bias.fill_(bias)  # type: ignore[index]  # a Sequential
+        return made
+
+    return numbers(model=model)
+
+
+FIRES: Cases = {"biases of -20": lambda: _biased(-20.0)}
+SILENT: Cases = {"torch's own biases": numbers, "biases of 0": lambda: _biased(0.0)}

@@ -1,0 +1,81 @@
+"""Train and valid were prepared differently
+
+How it is detected:
+Means and spreads of each column are compared between train and valid: beyond five standard errors, and by more than half a standard
+deviation or a factor of two. Most columns at once speak for the preparation, single ones for the data.
+
+Why it matters:
+Scaling fitted on train and forgotten for valid, or fitted on each by itself, or another range of pixels: the model is judged on inputs
+that it has never seen the like of.
+
+What to do:
+One pipeline, fitted on train and applied to all splits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.rules._setups import VALID_ROWS, numbers, rows
+from fallline.signals import Window, columns
+
+if TYPE_CHECKING:
+    from fallline._problem import Problem
+
+
+def check(window: Window) -> Outcome:
+    seen = window.read(columns.ENTRY)
+    if seen.valid is None or seen.train.mean.shape != seen.valid.mean.shape:
+        return NotApplicable("there is no valid split with the same columns")
+    shares = []
+    for name, mine, theirs in (
+        ("inputs", (seen.train.mean, seen.train.std), (seen.valid.mean, seen.valid.std)),
+        ("targets", (seen.train.target_mean, seen.train.target_std), (seen.valid.target_mean, seen.valid.target_std)),
+    ):
+        if not len(mine[0]) or mine[0].shape != theirs[0].shape:
+            continue
+        spread = mine[1].clamp_min(1e-12)
+        error = spread * (1 / max(seen.train.rows, 1) + 1 / max(seen.valid.rows, 1)) ** 0.5
+        shift = (mine[0] - theirs[0]).abs()
+        ratio = (mine[1] / theirs[1].clamp_min(1e-12)).log().abs()
+        varying = mine[1] > 1e-9 * (1 + mine[0].abs())
+        off = varying & ((shift > 5 * error) & (shift > 0.5 * spread) | (ratio > 0.7) & (ratio > 5 / max(seen.valid.rows, 1) ** 0.5))
+        count = int(varying.sum())
+        if count:
+            shares.append((int(off.sum()) / count, name, count, off, shift / spread, ratio))
+    worst = max(shares, key=lambda share: share[0], default=None)
+    if worst is None or worst[0] == 0:
+        return None
+    share, name, count, off, shift, ratio = worst
+    evidence = (
+        f"{int(off.sum())} of {count} columns of the {name} differ between train and valid: the means by up to "
+        f"{float(shift[off].max()):.2g} "
+        f"standard deviations, the spreads by up to a factor of {float(ratio[off].exp().max()):.3g}"
+    )
+    most = share >= 0.5
+    remedy = (
+        "fit the preparation on train and apply the same to valid" if most else "look at these columns: is it drift, or another preparation"
+    )
+    return RULE.finding(evidence, remedy, place=f"{name} of valid", severity="stop" if most else "info", figures={"share": share})
+
+
+RULE = Rule(
+    code="FL508",
+    name="splits_prepared_differently",
+    title="Train and valid were prepared differently",
+    faults=("D08",),
+    severity="stop",
+    stage="data",
+    check=check,
+    explains=("FL208", "FL605", "FL607"),
+)
+
+
+def _apart(scale: float, shift: float) -> Problem:
+    x, y = rows(VALID_ROWS, 2)
+    return numbers(valid=(x * scale + shift, y))
+
+
+FIRES: Cases = {"valid on another scale": lambda: _apart(20.0, 0.0), "valid not centred": lambda: _apart(1.0, 3.0)}
+SILENT: Cases = {"the same preparation": numbers}

@@ -1,0 +1,73 @@
+"""Operation that gives NaN or inf at the end of its range
+
+How it is detected:
+The loss is given the ends of what the model can say: probabilities of exactly 0 and 1, or logits of 120. Value and gradient must stay
+finite. Where the watched run has met NaN or inf while the loss was still finite, the update is named.
+
+Why it matters:
+log(0), the square root at 0, exp of a large number: float32 reaches all of them. One such case makes every weight NaN, often after hours,
+when the model has become sure of something.
+
+What to do:
+Use the forms that torch has made safe: `cross_entropy`, `binary_cross_entropy_with_logits`, `logsumexp`, `log1p`, `norm`; or add an
+epsilon inside the logarithm or the root.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fallline.rules import Cases, Outcome, Rule
+from fallline.rules._setups import classes, numbers, with_head
+from fallline.signals import Unavailable, Window, behaviour, trace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fallline._problem import Problem
+
+
+def check(window: Window) -> Outcome:
+    loss = window.read(behaviour.ENTRY)
+    at_ends = loss.finite_at_ends is False
+    found = ""
+    try:
+        seen = window.read(trace.ENTRY)
+        calm = seen.run.losses and all(abs(value) < 1e3 * (abs(seen.run.losses[0]) + 1) for value in seen.run.losses if value == value)
+        found = seen.first_bad if calm and (seen.first_bad or not seen.run.finite) else ""
+    except Unavailable:
+        pass
+    if not at_ends and not found.startswith("the gradient"):
+        return None
+    evidence = "with outputs at the ends of what the model can say, the loss or its gradient is not finite" if at_ends else ""
+    if found:
+        evidence += "; " if evidence else ""
+        evidence += f"in the watched run {found} was the first to be NaN or inf, while the loss had not exploded"
+    remedy = "use a stable form: cross_entropy or binary_cross_entropy_with_logits on logits, logsumexp, or an epsilon inside log and sqrt"
+    place = "loss" if at_ends else found.partition(" at update")[0]
+    return RULE.finding(evidence, remedy, place=place, severity="stop" if found else "warn")
+
+
+RULE = Rule(
+    code="FL116",
+    name="unstable_operation",
+    title="Operation that gives NaN or inf at the end of its range",
+    faults=("L16",),
+    severity="warn",
+    stage="loss",
+    check=check,
+    explains=("FL303", "FL601"),
+)
+
+
+def _by_hand(epsilon: float) -> Problem:
+    from torch import nn
+
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        return -(nn.functional.one_hot(target, 3) * (output + epsilon).log()).sum(dim=1).mean()
+
+    return classes(model=lambda: with_head(nn.Softmax(dim=1)), loss=loss)
+
+
+FIRES: Cases = {"log of probabilities by hand": lambda: _by_hand(0.0)}
+SILENT: Cases = {"with an epsilon": lambda: _by_hand(1e-7), "cross-entropy": classes, "squared error": numbers}

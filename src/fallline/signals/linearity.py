@@ -1,0 +1,85 @@
+"""Linearity: whether what the last layer gives is an affine function of what the first layer gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fallline.signals import Signal, Unavailable, Window
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROWS = 32
+STRETCH = 4.0  # inputs are taken this much farther out, where bends show
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linearity:
+    """How far the output at the middle of two inputs lies from the middle of their outputs, as a share of the outputs' spread."""
+
+    bend: float
+    layers: tuple[str, ...]  # with weights that are called, embeddings and norms left out
+    sizes: tuple[tuple[int, int], ...]  # of their matrices: (out, in)
+
+
+def measure(window: Window) -> Linearity:
+    import torch
+    from torch import nn
+
+    from fallline._batches import tree_map
+    from fallline._kinds import NORMS
+
+    setup = window.setup
+    model = setup.make().model
+    inputs, _ = setup.sample(rows=ROWS)
+    order: list[tuple[str, nn.Module]] = []
+    last: list[Any] = []
+    embeddings = (nn.Embedding, nn.EmbeddingBag)
+
+    def called(module: nn.Module, _: Any, output: Any, path: str) -> None:
+        if (path, module) not in order:
+            order.append((path, module))
+        last.append(output)
+
+    handles = [
+        module.register_forward_hook(lambda module, given, output, path=path: called(module, given, output, path))
+        for path, module in model.named_modules()
+        if any(parameter.ndim > 1 for parameter in module.parameters(recurse=False)) and not isinstance(module, (*embeddings, *NORMS))
+    ]
+    setup.judged(model, inputs)
+    if len(order) < 2 or not isinstance(last[-1], torch.Tensor):
+        raise Unavailable("fewer than two layers with weights follow each other")
+    floating = setup.floats(inputs)
+    words = [module for module in model.modules() if isinstance(module, embeddings)]
+    if not floating and len(words) != 1:
+        raise Unavailable("there is no one place where inputs become numbers")
+
+    def stretched(value: Tensor) -> Tensor:
+        return value.mean(dim=0, keepdim=True) + STRETCH * (value - value.mean(dim=0, keepdim=True))
+
+    def at(way: Callable[[Tensor], Tensor]) -> Tensor:
+        """The last layer's output where inputs, or embedded words, are what `way` makes of them."""
+        if floating:
+            setup.judged(model, tree_map(lambda leaf: way(stretched(leaf)) if leaf.is_floating_point() else leaf, inputs))
+        else:
+            hook = words[0].register_forward_hook(lambda _, __, output: way(stretched(output)))
+            setup.judged(model, inputs)
+            hook.remove()
+        return last[-1].double()  # type: ignore[no-any-return]  # a tensor, as was seen
+
+    results = [at(lambda a: a), at(lambda a: a.roll(1, 0)), at(lambda a: (a + a.roll(1, 0)) / 2)]
+    for handle in handles:
+        handle.remove()
+    if any(result.shape != results[0].shape or len(result) != ROWS for result in results):
+        raise Unavailable("the last layer does not give one row a case")
+    if float(results[0].std(dim=0).max()) < 1e-6 * (1e-6 + float(results[0].abs().max())):
+        raise Unavailable("the output does not vary")
+    spread = max(float(torch.cat(results[:2]).std()), 1e-12)
+    bend = float((results[2] - (results[0] + results[1]) / 2).abs().max()) / spread
+    sizes = tuple((int(w.shape[0]), int(w[0].numel())) for _, m in order for w in list(m.parameters(recurse=False))[:1])
+    return Linearity(bend=bend, layers=tuple(path for path, _ in order), sizes=sizes)
+
+
+ENTRY = Signal(name="linearity", title="Linearity of the model", cost="passes", measure=measure)
