@@ -1,6 +1,7 @@
 """Three nn.Linear layers stand one on another, without an activation between them, before a problem that no line separates.
 
-The owner saw 50 % on two interleaved spirals whatever the width, the depth and the optimizer: a product of matrices is one matrix.
+The owner saw 73 % on two interleaved spirals, as from a logistic regression, whatever the width, the depth and the optimizer: a product
+of matrices is one matrix.
 
 Source: stackoverflow.com/questions/46181692, 53138899 (TheDeepChecker's list).
 """

@@ -56,7 +56,7 @@ def setup(unit: bool) -> fallline.Problem:
         batch_size=50,
         epochs=5,
         loss=nn.CrossEntropyLoss(),
-        optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9),
+        optimizer=lambda model: torch.optim.Adam(model.parameters(), lr=3e-4),
     )
 
 

@@ -47,7 +47,7 @@ def clothes(split: str, every: int) -> tuple[Tensor, Tensor]:
 def setup(softmax: bool) -> fallline.Problem:
     return fallline.Problem(
         model=lambda: Signs(softmax),
-        train=clothes("train", every=2),
+        train=clothes("train", every=1),
         valid=clothes("test", every=2),
         metric="accuracy",
         batch_size=32,

@@ -45,7 +45,7 @@ def clothes(split: str, every: int) -> tuple[Tensor, Tensor]:
 def setup(eps: float) -> fallline.Problem:
     return fallline.Problem(
         model=Convolutions,
-        train=clothes("train", every=2),
+        train=clothes("train", every=1),
         valid=clothes("test", every=2),
         metric="accuracy",
         batch_size=50,
