@@ -1,4 +1,4 @@
-"""Plain: the user's own set-up trained as their script would train it, in torch alone, so that harm is measured without the code under test."""
+"""Plain: the user's own set-up trained as their script would train it, in torch alone, without the code under test."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Cross-entropy is written by hand as -(y * log(p)).sum(1).mean() on the output of a softmax.
 
-The owner saw a sound training for some epochs and then NaN, from one step to the next, everywhere. Some of the amounts are many times the
+The owner saw a sound training for an epoch and then NaN, from one step to the next, everywhere. Some of the amounts are many times the
 usual; as the weights grow, the probability of a class that is out of the question for such a row underflows to exactly 0 in single
 precision, and 0 * log(0) is NaN.
 

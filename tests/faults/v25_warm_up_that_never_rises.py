@@ -1,4 +1,4 @@
-"""A linear warm-up is computed with an integer division, so the factor of the lr stays where it starts, at one hundredth, for the whole run.
+"""A linear warm-up is computed with an integer division, so the factor of the lr stays at one hundredth for the whole run.
 
 The owner saw a loss that crept down in a straight line, as if the lr were a hundred times too small, while the settings said otherwise.
 
@@ -47,7 +47,8 @@ class Attention(nn.Module):
 def clouds(rows: int, seed: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     corner = torch.randint(4, (rows,), generator=generator)
-    each = torch.where(torch.rand(rows, 10, generator=generator) < 0.45, corner.unsqueeze(1), torch.randint(4, (rows, 10), generator=generator))
+    elsewhere = torch.randint(4, (rows, 10), generator=generator)
+    each = torch.where(torch.rand(rows, 10, generator=generator) < 0.45, corner.unsqueeze(1), elsewhere)
     centres = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
     return centres[each] + 0.5 * torch.randn(rows, 10, 2, generator=generator), corner
 

@@ -1,4 +1,4 @@
-"""Ten epochs are trained where a hundred are needed; the validation error still falls by several per cent an epoch when the run ends.
+"""Ten epochs are trained where a hundred are needed; the validation error still falls by a tenth an epoch when the run ends.
 
 The owner saw a poor fit and changed the layers, the loss and the lr (ten times as much diverges), before leaving the run on over lunch.
 
@@ -17,10 +17,10 @@ HARM = (0.0, 0.0)
 
 
 def tide(rows: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Height of water over time and place: two waves of different length, hard to fit for a plain net."""
+    """Height of water over time and place: two waves of different length."""
     generator = torch.Generator().manual_seed(seed)
     place = 2 * torch.rand(rows, 2, generator=generator) - 1
-    height = (7 * place[:, 0]).sin() + 0.7 * (5 * place[:, 1] + 2 * place[:, 0]).cos()
+    height = (4 * place[:, 0]).sin() + 0.7 * (3 * place[:, 1] + place[:, 0]).cos()
     return place, (height + 0.05 * torch.randn(rows, generator=generator)).unsqueeze(1)
 
 

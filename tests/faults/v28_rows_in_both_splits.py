@@ -1,4 +1,4 @@
-"""The validation rows were drawn from the table without being taken out of the training part, so the model is judged on what it was trained on.
+"""The validation rows were drawn from the table and not taken out of the training part: the model is judged on what it was trained on.
 
 The owner saw a validation error that went on falling for as long as the run lasted, early stopping that never stopped, and a model that
 disappointed on new patients: it had learnt its rows by heart.

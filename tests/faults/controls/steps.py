@@ -1,0 +1,320 @@
+"""Controls whose optimizer, schedule, data or loop resembles a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR, CosineAnnealingWarmRestarts, LambdaLR, LinearLR, OneCycleLR, ReduceLROnPlateau, SequentialLR,
+)  # fmt: skip
+
+import fallline
+from faults.controls import control
+from faults.controls.data import adam, classification, clothes, convolutions, mlp, regression, response, seeded, sgd
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Loader = Iterable[tuple[Tensor, Tensor]]
+
+
+@control("O06", reaches=0.45)
+def adam_with_a_little_coupled_decay() -> fallline.Problem:
+    """1e-5 in Adam's own weight_decay is small beside the gradients."""
+    return fallline.Problem(**regression(), model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=adam(weight_decay=1e-5))
+
+
+@control("O03", reaches=0.78)
+def high_lr_reached_by_warm_up() -> fallline.Problem:
+    """SGD at 0.1 with momentum is high; twenty steps of warm-up and a cosine make it right."""
+
+    def scheduler(optimizer: torch.optim.Optimizer) -> Any:
+        warm_up = LinearLR(optimizer, start_factor=0.05, total_iters=20)
+        return SequentialLR(optimizer, [warm_up, CosineAnnealingLR(optimizer, T_max=280)], milestones=[20])
+
+    return fallline.Problem(
+        **clothes(epochs=6),
+        model=lambda: convolutions(nn.BatchNorm1d(216)),
+        loss=nn.CrossEntropyLoss(),
+        optimizer=sgd(0.1),
+        scheduler=scheduler,
+        scheduler_step="batch",
+    )
+
+
+@control("S04", reaches=0.78)
+def one_cycle_of_the_right_length() -> fallline.Problem:
+    """OneCycleLR steps after every batch, and total_steps is epochs times batches."""
+    return fallline.Problem(
+        **clothes(epochs=5),
+        model=convolutions,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=adam(1e-3),
+        scheduler=lambda optimizer: OneCycleLR(optimizer, max_lr=5e-3, total_steps=5 * 50),
+        scheduler_step="batch",
+    )
+
+
+@control("S06", reaches=0.42)
+def cosine_of_the_right_length() -> fallline.Problem:
+    """T_max is the number of epochs, and the scheduler steps once an epoch."""
+    return fallline.Problem(
+        **regression(epochs=20),
+        model=lambda: mlp(6, 1),
+        loss=nn.MSELoss(),
+        optimizer=adam(3e-3),
+        scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=20),
+    )
+
+
+@control("S06", reaches=0.42)
+def restarts_that_end_at_a_minimum() -> fallline.Problem:
+    """The lr climbs again on purpose, after 7 epochs of 21, and the last cycle ends with the run."""
+    return fallline.Problem(
+        **regression(epochs=21),
+        model=lambda: mlp(6, 1),
+        loss=nn.MSELoss(),
+        optimizer=adam(3e-3),
+        scheduler=lambda optimizer: CosineAnnealingWarmRestarts(optimizer, T_0=7, T_mult=2, eta_min=1e-5),
+    )
+
+
+@control("S08", reaches=0.78)
+def plateau_of_an_accuracy() -> fallline.Problem:
+    """ReduceLROnPlateau reads an accuracy and is told so: mode="max"."""
+    return fallline.Problem(
+        **clothes(epochs=6),
+        model=convolutions,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=adam(3e-3),
+        scheduler=lambda optimizer: ReduceLROnPlateau(optimizer, mode="max", patience=2),
+    )
+
+
+@control("S09", reaches=0.45)
+def lr_that_ends_at_a_hundredth() -> fallline.Problem:
+    """An exponential decay over the whole run: small at the end, when little is left to learn."""
+    return fallline.Problem(
+        **regression(epochs=20),
+        model=lambda: mlp(6, 1),
+        loss=nn.MSELoss(),
+        optimizer=adam(3e-3),
+        scheduler=lambda optimizer: LambdaLR(optimizer, lambda epoch: 0.01 ** (epoch / 20)),
+    )
+
+
+@control("O12", reaches=0.45)
+def clipping_that_acts_now_and_then() -> fallline.Problem:
+    """A global norm of 2 cuts the largest gradients and leaves the others alone."""
+    return fallline.Problem(**regression(), model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=sgd(0.02), clip=2.0)
+
+
+@control("O10", reaches=0.76)
+def rmsprop_with_a_large_epsilon() -> fallline.Problem:
+    """eps = 0.1 with an lr to match, in the manner of Inception (arXiv:1512.00567: eps 1, lr 0.045)."""
+    return fallline.Problem(
+        **clothes(epochs=6),
+        model=convolutions,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=lambda model: torch.optim.RMSprop(model.parameters(), lr=0.02, eps=0.1, momentum=0.9),
+    )
+
+
+@control("O09", reaches=0.45)
+def momentum_of_ninety_eight_with_a_low_lr() -> fallline.Problem:
+    """The lr is small enough for a long memory."""
+    return fallline.Problem(
+        **regression(epochs=25),
+        model=lambda: mlp(6, 1),
+        loss=nn.MSELoss(),
+        optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=2e-3, momentum=0.98),
+    )
+
+
+@control("D11", reaches=0.45)
+def all_rows_in_one_batch() -> fallline.Problem:
+    """Six hundred rows, one batch, three hundred epochs: one step an epoch is enough where there are so many epochs."""
+    return fallline.Problem(
+        **regression(rows=600, batch_size=600, epochs=300),
+        model=lambda: mlp(6, 1, width=32),
+        loss=nn.MSELoss(),
+        optimizer=adam(3e-3, weight_decay=1e-4),
+    )
+
+
+@control("D07", reaches=0.78)
+def few_combinations_of_answers() -> fallline.Problem:
+    """Five yes/no questions have 32 combinations, so valid repeats rows of train: by nature, not by a leak."""
+    weights = torch.tensor([1.5, -2.0, 1.0, -0.5, 0.8])
+
+    def survey(rows: int, seed: int) -> tuple[Tensor, Tensor]:
+        generator = seeded(seed)
+        answers = torch.randint(2, (rows, 5), generator=generator).float()
+        logit = 1.5 * ((answers @ weights) + 2 * answers[:, 0] * answers[:, 1] - 0.6)
+        return 2 * answers - 1, (torch.rand(rows, generator=generator) < logit.sigmoid()).float().unsqueeze(1)
+
+    return fallline.Problem(
+        model=lambda: mlp(5, 1, width=16),
+        train=survey(1_500, 81), valid=survey(500, 82), metric="accuracy", batch_size=32, epochs=12,
+        loss=nn.BCEWithLogitsLoss(), optimizer=adam(),
+    )  # fmt: skip
+
+
+@control("O10", reaches=0.45)
+def second_beta_of_ninety_five() -> fallline.Problem:
+    """AdamW with betas (0.9, 0.95), as language models are trained."""
+    return fallline.Problem(
+        **regression(),
+        model=lambda: mlp(6, 1),
+        loss=nn.MSELoss(),
+        optimizer=lambda model: torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.95)),
+    )
+
+
+@control("S12", reaches=0.45)
+def four_batches_a_step() -> fallline.Problem:
+    """Problem(accumulate=4): gradients are averaged."""
+    return fallline.Problem(**regression(batch_size=8), accumulate=4, model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=sgd(0.02))
+
+
+def averaged(model: nn.Module, loss: Loss, optimizer: torch.optim.Optimizer, scheduler: object, loader: Loader) -> None:
+    """Divides by the number of micro-batches, also where the last group is smaller."""
+    batches = list(loader)
+    model.train()
+    optimizer.zero_grad()
+    for first in range(0, len(batches), 4):
+        group = batches[first : first + 4]
+        for inputs, target in group:
+            (loss(model(inputs), target) / len(group)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+@control("S12", reaches=0.45)
+def own_accumulation_done_right() -> fallline.Problem:
+    """Several backward passes a step, each divided by their number."""
+    return fallline.Problem(**regression(batch_size=8), model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=sgd(0.02), loop=averaged)
+
+
+def mixed(model: nn.Module, loss: Loss, optimizer: torch.optim.Optimizer, scheduler: object, loader: Loader) -> None:
+    """Mixup: each batch is blended with itself in another order."""
+    model.train()
+    for inputs, target in loader:
+        share, other = float(torch.rand(()).clamp(0.1, 0.9)), torch.randperm(len(inputs))
+        output = model(share * inputs + (1 - share) * inputs[other])
+        value = share * loss(output, target) + (1 - share) * loss(output, target[other])
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+
+
+@control("R10", reaches=0.76)
+def blended_pictures() -> fallline.Problem:
+    """The training loss stays high because its examples are blends; the validation loss lies below it."""
+    return fallline.Problem(**clothes(epochs=6), model=convolutions, loss=nn.CrossEntropyLoss(), optimizer=adam(3e-3), loop=mixed)
+
+
+def sharpness_aware(model: nn.Module, loss: Loss, optimizer: torch.optim.Optimizer, scheduler: object, loader: Loader) -> None:
+    """Climbs a little, takes the gradient there, comes back and steps with it (arXiv:2010.01412)."""
+    model.train()
+    weights = list(model.parameters())
+    for inputs, target in loader:
+        optimizer.zero_grad()
+        loss(model(inputs), target).backward()
+        norm = torch.stack([weight.grad.norm() for weight in weights]).norm() + 1e-12
+        moves = [0.05 * weight.grad / norm for weight in weights]
+        with torch.no_grad():
+            for weight, move in zip(weights, moves, strict=True):
+                weight.add_(move)
+        optimizer.zero_grad()
+        loss(model(inputs), target).backward()
+        with torch.no_grad():
+            for weight, move in zip(weights, moves, strict=True):
+                weight.sub_(move)
+        optimizer.step()
+
+
+@control("S02", reaches=0.45)
+def two_backward_passes_a_step() -> fallline.Problem:
+    """zero_grad stands between two backward passes, not between a backward pass and the step."""
+    return fallline.Problem(**regression(), model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=sgd(0.02), loop=sharpness_aware)
+
+
+class Careful:
+    """Validates in eval mode without gradients after each epoch, and steps its schedule after each batch."""
+
+    def __init__(self, valid: tuple[Tensor, Tensor]) -> None:
+        self.valid, self.printed = valid, []
+
+    def train_one_epoch(self, model: nn.Module, loss: Loss, optimizer: torch.optim.Optimizer, scheduler: Any, loader: Loader) -> None:
+        model.train()
+        for inputs, target in loader:
+            value = loss(model(inputs), target)
+            value.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad(set_to_none=False)  # at the end of a step: as good as at its beginning
+        model.eval()
+        with torch.no_grad():
+            self.printed.append(float(loss(model(self.valid[0]), self.valid[1])))
+
+
+@control("S11", reaches=0.9)
+def validation_in_eval_mode() -> fallline.Problem:
+    """Dropout and norms are in eval mode while the loop validates."""
+    given = classification(epochs=12)
+    return fallline.Problem(
+        **given,
+        model=lambda: nn.Sequential(
+            nn.Linear(8, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 5)
+        ),
+        loss=nn.CrossEntropyLoss(),
+        optimizer=adam(3e-3),
+        scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=12 * 62),
+        scheduler_step="batch",
+        loop=Careful(given["valid"]).train_one_epoch,
+    )
+
+
+class Scaled:
+    """Gradient scaling with the clip where it belongs: after unscale_."""
+
+    def __init__(self) -> None:
+        self.scaler = torch.amp.GradScaler("cpu")
+
+    def train_one_epoch(self, model: nn.Module, loss: Loss, optimizer: torch.optim.Optimizer, scheduler: object, loader: Loader) -> None:
+        model.train()
+        for inputs, target in loader:
+            optimizer.zero_grad()
+            self.scaler.scale(loss(model(inputs), target)).backward()
+            self.scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            self.scaler.step(optimizer)
+            self.scaler.update()
+
+
+@control("O13", reaches=0.45)
+def clip_after_unscale() -> fallline.Problem:
+    """Gradients in the backward pass are 65,536 times as large, and the clip sees them unscaled."""
+    return fallline.Problem(
+        **regression(), model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=adam(), loop=Scaled().train_one_epoch
+    )
+
+
+@control("D05", reaches=0.75)
+def heavy_tails_under_a_robust_loss() -> fallline.Problem:
+    """One target in twenty is wild, and the Huber loss does not mind."""
+
+    def wild(rows: int, seed: int) -> tuple[Tensor, Tensor]:
+        inputs, value = response(rows, seed)
+        outlier = torch.rand(rows, 1, generator=seeded(seed + 90)) < 0.05
+        return inputs, torch.where(outlier, value + 6 * torch.randn(rows, 1, generator=seeded(seed + 91)), value)
+
+    return fallline.Problem(
+        **{**regression(metric="mae"), "train": wild(2_000, 1), "valid": wild(600, 2)},
+        model=lambda: mlp(6, 1),
+        loss=nn.HuberLoss(delta=1.0),
+        optimizer=adam(1e-3),
+    )
