@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import fallline
 
 FAULT = "L01"
-HARM = (0.0, 0.0)
+HARM = (0.695, 0.787)  # accuracy, faulty and healthy: means over three seeds
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "names_nationality.csv.gz"
 COUNTRIES = ("Czech", "German", "Italian", "Japanese")
 BUCKETS = 2_000  # hashed pieces of two and three letters
@@ -61,7 +61,7 @@ def setup(softmax: bool) -> fallline.Problem:
         valid=(codes[-600:], target[-600:]),
         metric="accuracy",
         batch_size=32,
-        epochs=15,
+        epochs=25,
         loss=nn.CrossEntropyLoss(),
         optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.03, momentum=0.9),
     )

@@ -16,7 +16,7 @@ from torch.nn import functional
 import fallline
 
 FAULT = "L04"
-HARM = (0.0, 0.0)
+HARM = (0.535, 0.911)  # accuracy, faulty and healthy: means over three seeds
 TOPICS, WORDS, LENGTH = 12, 300, 16
 
 

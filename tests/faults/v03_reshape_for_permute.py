@@ -15,7 +15,7 @@ from torch.nn import functional
 import fallline
 
 FAULT = "L07"
-HARM = (0.0, 0.0)
+HARM = (0.289, 0.978)  # accuracy, faulty and healthy: means over three seeds
 CLASSES, TIME, CHANNELS = 5, 60, 3
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import fallline
 
 FAULT = "L08"
-HARM = (0.0, 0.0)
+HARM = (0.511, 0.799)  # accuracy, faulty and healthy: means over three seeds
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "california_housing.csv.gz"
 COLUMNS = ("longitude", "latitude", "housing_median_age", "median_income")
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 import fallline
 
 FAULT = "L10"
-HARM = (0.0, 0.0)
+HARM = (0.315, 0.777)  # hits, faulty and healthy: means over three seeds
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "fashion_mnist_subset.npz"
 
 
@@ -48,7 +48,7 @@ def setup(softmax: bool, loss: nn.Module) -> fallline.Problem:
         metric=hits,
         direction="max",
         batch_size=64,
-        epochs=12,
+        epochs=40,
         loss=loss,
         optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.01),
     )

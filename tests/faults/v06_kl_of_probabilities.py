@@ -15,7 +15,7 @@ from torch.nn import functional
 import fallline
 
 FAULT = "L11"
-HARM = (0.0, 0.0)
+HARM = (0.488, 0.064)  # disagreement, faulty and healthy: means over three seeds
 CLASSES, COLUMNS = 6, 12
 
 

@@ -8,13 +8,15 @@ Source: stackoverflow.com/questions/43611745, 41954308 (TheDeepChecker's list).
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 import fallline
 
 FAULT = "L12"
-HARM = (0.0, 0.0)
+HARM = (math.inf, 0.194)  # rmse, faulty and healthy: means over three seeds
 
 
 def pump_yield(rows: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from torch.nn import functional
 import fallline
 
 FAULT = "L13"
-HARM = (0.0, 0.0)
+HARM = (-67.351, 19.666)  # decibels, faulty and healthy: means over three seeds
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "fashion_mnist_subset.npz"
 
 
@@ -58,7 +58,7 @@ def setup(loss: object) -> fallline.Problem:
         metric=decibels,
         direction="max",
         batch_size=32,
-        epochs=4,
+        epochs=10,
         loss=loss,
         optimizer=lambda model: torch.optim.Adam(model.parameters(), lr=1e-3),
     )

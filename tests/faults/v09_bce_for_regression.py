@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import fallline
 
 FAULT = "L15"
-HARM = (0.0, 0.0)
+HARM = (-1.16e7, 0.964)  # r2, faulty and healthy: means over three seeds
 MEAN, SPREAD = 36.0, 15.0  # megapascal
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 import fallline
 
 FAULT = "L16"
-HARM = (0.0, 0.0)
+HARM = (0.000, 0.854)  # hits, faulty and healthy: means over three seeds
 CLASSES, COLUMNS = 5, 8
 
 

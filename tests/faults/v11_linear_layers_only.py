@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import fallline
 
 FAULT = "M01"
-HARM = (0.0, 0.0)
+HARM = (0.727, 0.998)  # accuracy, faulty and healthy: means over three seeds
 
 
 def spirals(rows: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from torch.nn import functional
 import fallline
 
 FAULT = "M04"
-HARM = (0.0, 0.0)
+HARM = (0.635, 0.804)  # accuracy, faulty and healthy: means over three seeds
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "fashion_mnist_subset.npz"
 WIDTH = 500
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import fallline
 
 FAULT = "M08"
-HARM = (0.0, 0.0)
+HARM = (0.686, 0.154)  # rmse, faulty and healthy: means over three seeds
 BANDS = 80
 
 

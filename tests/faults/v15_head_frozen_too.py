@@ -19,7 +19,7 @@ from torch.nn import functional
 import fallline
 
 FAULT = "M10"
-HARM = (0.0, 0.0)
+HARM = (0.388, 0.922)  # accuracy, faulty and healthy: means over three seeds
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "fashion_mnist_subset.npz"
 OLD, NEW = (0, 2, 4, 6, 8), (1, 3, 5, 7, 9)  # kinds of clothes: the first five in the pretraining, the others to be learnt
 
@@ -79,7 +79,7 @@ def setup(*trainable: str) -> fallline.Problem:
         valid=clothes("test", NEW),
         metric="accuracy",
         batch_size=32,
-        epochs=3,
+        epochs=8,
         loss=nn.CrossEntropyLoss(),
         optimizer=lambda model: torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3),
     )

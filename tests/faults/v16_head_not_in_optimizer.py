@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import fallline
 
 FAULT = "O01"
-HARM = (0.0, 0.0)
+HARM = (0.432, 0.690)  # accuracy, faulty and healthy: means over three seeds
 SHOPS, GOODS = 40, 60
 
 
@@ -58,7 +58,7 @@ def setup(complete: bool) -> fallline.Problem:
         valid=sales(1_000, seed=162),
         metric="accuracy",
         batch_size=64,
-        epochs=20,
+        epochs=40,
         loss=nn.CrossEntropyLoss(),
         optimizer=lambda model: torch.optim.AdamW(groups(model, complete)),
     )

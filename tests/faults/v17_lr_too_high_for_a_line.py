@@ -8,13 +8,15 @@ Source: stackoverflow.com/questions/48934338 (DeepFD 13), 37624102 (DeepFD 34).
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 import fallline
 
 FAULT = "O03"
-HARM = (0.0, 0.0)
+HARM = (math.inf, 0.313)  # rmse, faulty and healthy: means over three seeds
 
 
 def wine(rows: int, seed: int) -> tuple[Tensor, Tensor]:

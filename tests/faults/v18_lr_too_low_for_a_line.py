@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import fallline
 
 FAULT = "O04"
-HARM = (0.0, 0.0)
+HARM = (1.027, 0.083)  # mae, faulty and healthy: means over three seeds
 
 
 def calibration(rows: int, seed: int) -> tuple[Tensor, Tensor]:

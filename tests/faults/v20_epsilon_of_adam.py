@@ -18,7 +18,7 @@ from torch.nn import functional
 import fallline
 
 FAULT = "O10"
-HARM = (0.0, 0.0)
+HARM = (0.706, 0.782)  # accuracy, faulty and healthy: means over three seeds
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "fashion_mnist_subset.npz"
 
 
@@ -49,7 +49,7 @@ def setup(eps: float) -> fallline.Problem:
         valid=clothes("test", every=2),
         metric="accuracy",
         batch_size=50,
-        epochs=5,
+        epochs=8,
         loss=nn.CrossEntropyLoss(),
         optimizer=lambda model: torch.optim.Adam(model.parameters(), lr=1e-3, eps=eps),
     )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import fallline
 
 FAULT = "S01"
-HARM = (0.0, 0.0)
+HARM = (0.926, 0.529)  # rmse, faulty and healthy: means over three seeds
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "california_housing.csv.gz"
 COLUMNS = ("longitude", "latitude", "housing_median_age", "median_income")
 

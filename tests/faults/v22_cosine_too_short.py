@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 import fallline
 
 FAULT = "S06"
-HARM = (0.0, 0.0)
+HARM = (0.174, 0.127)  # rmse, faulty and healthy: means over three seeds
 EPOCHS = 24
 
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 import fallline
 
 FAULT = "S11"
-HARM = (0.0, 0.0)
+HARM = (0.657, 0.811)  # accuracy, faulty and healthy: means over three seeds
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "fashion_mnist_subset.npz"
 KINDS = 10
 BATCH = 10  # pictures a validation batch

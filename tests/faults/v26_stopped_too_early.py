@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import fallline
 
 FAULT = "S15"
-HARM = (0.0, 0.0)
+HARM = (0.226, 0.079)  # rmse, faulty and healthy: means over three seeds
 
 
 def tide(rows: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import fallline
 
 FAULT = "D07"
-HARM = (0.0, 0.0)
+HARM = (0.814, 0.743)  # rmse, faulty and healthy: means over three seeds
 COLUMNS = 30
 
 

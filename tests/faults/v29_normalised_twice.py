@@ -18,7 +18,7 @@ from torch.nn import functional
 import fallline
 
 FAULT = "D09"
-HARM = (0.0, 0.0)
+HARM = (0.103, 0.821)  # accuracy, faulty and healthy: means over three seeds
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "fashion_mnist_subset.npz"
 MEAN, SPREAD = 0.286, 0.32  # of pixels divided by 255
 
@@ -53,7 +53,7 @@ def setup(normalises: bool) -> fallline.Problem:
         valid=clothes("test", every=2),
         metric="accuracy",
         batch_size=50,
-        epochs=6,
+        epochs=10,
         loss=nn.CrossEntropyLoss(),
         optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9),
     )

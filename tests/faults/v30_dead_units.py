@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import fallline
 
 FAULT = "R04"
-HARM = (0.0, 0.0)
+HARM = (-0.002, 0.904)  # r2, faulty and healthy: means over three seeds
 
 
 class Regressor(nn.Module):

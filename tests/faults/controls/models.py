@@ -29,7 +29,7 @@ def linear_regression_of_a_linear_law() -> fallline.Problem:
     )  # fmt: skip
 
 
-@control("M01", reaches=0.45)
+@control("M01", reaches=0.3)
 def low_rank_layers_with_residuals() -> fallline.Problem:
     """Two Linear layers in a row make a matrix of rank 8 on purpose; activations stand between the blocks."""
 
@@ -81,9 +81,9 @@ def pretrained() -> dict[str, Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(40)
         model = Backbone()
-        pictures, kinds = clothes(every=3)["train"]
+        pictures, kinds = clothes()["train"]
         optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-        for _ in range(3):
+        for _ in range(4):
             for rows in torch.randperm(len(pictures)).split(50):
                 optimizer.zero_grad()
                 functional.cross_entropy(model(pictures[rows]), kinds[rows]).backward()
@@ -91,7 +91,7 @@ def pretrained() -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-@control("M10", reaches=0.78)
+@control("M10", reaches=0.77)
 def trained_head_on_a_frozen_backbone() -> fallline.Problem:
     """Most parameters are frozen, and they are those that were loaded; the new head trains, and the optimizer holds just it."""
 
@@ -103,14 +103,14 @@ def trained_head_on_a_frozen_backbone() -> fallline.Problem:
         return net
 
     return fallline.Problem(
-        **clothes(epochs=5),
+        **clothes(),
         model=model,
         loss=nn.CrossEntropyLoss(),
         optimizer=lambda net: torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=2e-3),
     )
 
 
-@control("S10", reaches=0.78)
+@control("S10", reaches=0.77)
 def norms_kept_in_eval_mode() -> fallline.Problem:
     """Parts of the model are in eval mode while it trains: norms with the statistics of a pretraining."""
 
@@ -119,7 +119,7 @@ def norms_kept_in_eval_mode() -> fallline.Problem:
         net.load_state_dict(pretrained())
         return net
 
-    return fallline.Problem(**clothes(epochs=3), model=model, loss=nn.CrossEntropyLoss(), optimizer=adam(5e-4))
+    return fallline.Problem(**clothes(), model=model, loss=nn.CrossEntropyLoss(), optimizer=adam(5e-4))
 
 
 @control("O04", reaches=0.8)
@@ -131,7 +131,7 @@ def fine_tuning_with_a_tiny_lr() -> fallline.Problem:
         net.load_state_dict(pretrained())
         return net
 
-    return fallline.Problem(**clothes(epochs=3), model=model, loss=nn.CrossEntropyLoss(), optimizer=adam(2e-5))
+    return fallline.Problem(**clothes(), model=model, loss=nn.CrossEntropyLoss(), optimizer=adam(2e-5))
 
 
 @control("O14", reaches=0.8)
@@ -145,27 +145,25 @@ def lower_layers_learn_a_hundred_times_slower() -> fallline.Problem:
         return net
 
     return fallline.Problem(
-        **clothes(epochs=4),
+        **clothes(),
         model=model,
         loss=nn.CrossEntropyLoss(),
         optimizer=lambda net: torch.optim.Adam(
-            [{"params": net.features.parameters(), "lr": 3e-5}, {"params": net.head.parameters(), "lr": 3e-3}]
+            [{"params": net.features.parameters(), "lr": 5e-5}, {"params": net.head.parameters(), "lr": 5e-3}]
         ),
     )
 
 
-@control("M07", reaches=0.78)
+@control("M07", reaches=0.77)
 def half_of_the_units_dropped() -> fallline.Problem:
     """Dropout of 0.5 before a wide dense layer, as in AlexNet."""
-    return fallline.Problem(
-        **clothes(epochs=6), model=lambda: convolutions(nn.Dropout(0.5)), loss=nn.CrossEntropyLoss(), optimizer=adam(3e-3)
-    )
+    return fallline.Problem(**clothes(), model=lambda: convolutions(nn.Dropout(0.5)), loss=nn.CrossEntropyLoss(), optimizer=adam(3e-3))
 
 
-@control("M08", reaches=0.76)
+@control("M08", reaches=0.77)
 def batch_norm_with_batches_of_eight() -> fallline.Problem:
     """Eight pictures a batch give each norm 1,568 values, and there are hundreds of steps: the running statistics are sound."""
-    return fallline.Problem(**clothes(batch_size=8, epochs=2), model=Backbone, loss=nn.CrossEntropyLoss(), optimizer=adam(1e-3))
+    return fallline.Problem(**clothes(batch_size=8, epochs=5), model=Backbone, loss=nn.CrossEntropyLoss(), optimizer=adam(1e-3))
 
 
 def raw(rows: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -174,7 +172,7 @@ def raw(rows: int, seed: int) -> tuple[Tensor, Tensor]:
     return inputs * torch.tensor([1e-3, 1.0, 20.0, 9e3, 5.0, 300.0]) + torch.tensor([4e-3, 0.0, 50.0, 4e4, -10.0, 1e3]), value
 
 
-@control("D01", reaches=0.5)
+@control("D01", reaches=0.3)
 def raw_columns_into_a_norm() -> fallline.Problem:
     """The first layer is a BatchNorm1d, which standardises columns of any unit."""
     return fallline.Problem(
@@ -185,7 +183,7 @@ def raw_columns_into_a_norm() -> fallline.Problem:
     )
 
 
-@control("D09", reaches=0.45)
+@control("D09", reaches=0.3)
 def raw_columns_standardised_in_the_model() -> fallline.Problem:
     """The model carries the mean and the spread of the training columns as buffers and applies them once."""
 
@@ -205,7 +203,7 @@ def raw_columns_standardised_in_the_model() -> fallline.Problem:
     )
 
 
-@control("R05", reaches=0.45)
+@control("R05", reaches=0.3)
 def elu_units() -> fallline.Problem:
     """Exponential linear units saturate on one side by design."""
     return fallline.Problem(**regression(), model=lambda: mlp(6, 1, activation=nn.ELU), loss=nn.MSELoss(), optimizer=adam())
@@ -239,18 +237,18 @@ class Residual(nn.Module):
         return state + self.down(functional.gelu(self.up(self.norm(state))))
 
 
-@control("R03", reaches=0.9)
+@control("R03", reaches=0.87)
 def twelve_residual_blocks() -> fallline.Problem:
     """Deep, but each block adds to a stream that passes through, and a norm stands before the head."""
     return fallline.Problem(
-        **classification(epochs=6),
+        **classification(epochs=10),
         model=lambda: nn.Sequential(nn.Linear(8, 32), *(Residual(32) for _ in range(12)), nn.LayerNorm(32), nn.Linear(32, 5)),
         loss=nn.CrossEntropyLoss(),
         optimizer=adam(1e-3),
     )
 
 
-@control("M03", reaches=0.78)
+@control("M03", reaches=0.77)
 def head_that_starts_at_zero() -> fallline.Problem:
     """Zero weights in the last layer alone are no symmetry: the first step moves them, the second what lies below."""
 
@@ -260,10 +258,10 @@ def head_that_starts_at_zero() -> fallline.Problem:
         nn.init.zeros_(net[-1].bias)
         return net
 
-    return fallline.Problem(**clothes(epochs=6), model=model, loss=nn.CrossEntropyLoss(), optimizer=adam(3e-3))
+    return fallline.Problem(**clothes(), model=model, loss=nn.CrossEntropyLoss(), optimizer=adam(3e-3))
 
 
-@control("M06", reaches=0.5)
+@control("M06", reaches=0.3)
 def softmax_that_chooses_experts() -> fallline.Problem:
     """A softmax inside the model weighs three experts; it is a gate, not an activation."""
 
@@ -280,7 +278,7 @@ def softmax_that_chooses_experts() -> fallline.Problem:
     return fallline.Problem(**regression(), model=Mixture, loss=nn.MSELoss(), optimizer=adam())
 
 
-@control("M06", reaches=0.85)
+@control("M06", reaches=0.88)
 def sigmoid_that_gates() -> fallline.Problem:
     """A highway layer lets a sigmoid decide how much of a state is kept."""
 
@@ -298,7 +296,7 @@ def sigmoid_that_gates() -> fallline.Problem:
     return fallline.Problem(**yes_or_no(), model=Highway, loss=nn.BCEWithLogitsLoss(), optimizer=adam())
 
 
-@control("O02", reaches=0.45)
+@control("O02", reaches=0.3)
 def weights_split_into_length_and_direction() -> fallline.Problem:
     """weight_norm renames parameters; the optimizer is built afterwards and holds the new ones."""
 
@@ -311,7 +309,7 @@ def weights_split_into_length_and_direction() -> fallline.Problem:
     return fallline.Problem(**regression(), model=model, loss=nn.MSELoss(), optimizer=adam())
 
 
-@control("M09", reaches=0.55)
+@control("M09", reaches=0.3)
 def straight_through_rounding() -> fallline.Problem:
     """A detach on purpose: activations are rounded to eighths, and the gradient passes as if they were not."""
 
@@ -329,18 +327,18 @@ def straight_through_rounding() -> fallline.Problem:
     return fallline.Problem(**regression(), model=Rounded, loss=nn.MSELoss(), optimizer=adam())
 
 
-@control("L05", reaches=0.76)
+@control("L05", reaches=0.77)
 def pictures_in_channels_last_layout() -> fallline.Problem:
     """Only the layout in memory differs."""
     return fallline.Problem(
-        **clothes(epochs=5),
+        **clothes(),
         model=lambda: convolutions().to(memory_format=torch.channels_last),
         loss=nn.CrossEntropyLoss(),
         optimizer=adam(3e-3),
     )
 
 
-@control("D02", reaches=1.2)
+@control("D02", reaches=0.9)
 def bias_that_starts_at_the_mean() -> fallline.Problem:
     """The target lies around 20 with a spread of 3; the last bias starts at 20, so the first error is as large as its spread."""
 

@@ -8,8 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import (
-    CosineAnnealingLR, CosineAnnealingWarmRestarts, LambdaLR, LinearLR, OneCycleLR, ReduceLROnPlateau, SequentialLR,
-)  # fmt: skip
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    LambdaLR,
+    LinearLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+)
 
 import fallline
 from faults.controls import control
@@ -19,22 +25,22 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 Loader = Iterable[tuple[Tensor, Tensor]]
 
 
-@control("O06", reaches=0.45)
+@control("O06", reaches=0.3)
 def adam_with_a_little_coupled_decay() -> fallline.Problem:
     """1e-5 in Adam's own weight_decay is small beside the gradients."""
     return fallline.Problem(**regression(), model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=adam(weight_decay=1e-5))
 
 
-@control("O03", reaches=0.78)
+@control("O03", reaches=0.77)
 def high_lr_reached_by_warm_up() -> fallline.Problem:
     """SGD at 0.1 with momentum is high; twenty steps of warm-up and a cosine make it right."""
 
     def scheduler(optimizer: torch.optim.Optimizer) -> Any:
         warm_up = LinearLR(optimizer, start_factor=0.05, total_iters=20)
-        return SequentialLR(optimizer, [warm_up, CosineAnnealingLR(optimizer, T_max=280)], milestones=[20])
+        return SequentialLR(optimizer, [warm_up, CosineAnnealingLR(optimizer, T_max=780)], milestones=[20])
 
     return fallline.Problem(
-        **clothes(epochs=6),
+        **clothes(),
         model=lambda: convolutions(nn.BatchNorm1d(216)),
         loss=nn.CrossEntropyLoss(),
         optimizer=sgd(0.1),
@@ -43,20 +49,20 @@ def high_lr_reached_by_warm_up() -> fallline.Problem:
     )
 
 
-@control("S04", reaches=0.78)
+@control("S04", reaches=0.77)
 def one_cycle_of_the_right_length() -> fallline.Problem:
     """OneCycleLR steps after every batch, and total_steps is epochs times batches."""
     return fallline.Problem(
-        **clothes(epochs=5),
+        **clothes(),
         model=convolutions,
         loss=nn.CrossEntropyLoss(),
         optimizer=adam(1e-3),
-        scheduler=lambda optimizer: OneCycleLR(optimizer, max_lr=5e-3, total_steps=5 * 50),
+        scheduler=lambda optimizer: OneCycleLR(optimizer, max_lr=5e-3, total_steps=8 * 100),
         scheduler_step="batch",
     )
 
 
-@control("S06", reaches=0.42)
+@control("S06", reaches=0.3)
 def cosine_of_the_right_length() -> fallline.Problem:
     """T_max is the number of epochs, and the scheduler steps once an epoch."""
     return fallline.Problem(
@@ -68,7 +74,7 @@ def cosine_of_the_right_length() -> fallline.Problem:
     )
 
 
-@control("S06", reaches=0.42)
+@control("S06", reaches=0.3)
 def restarts_that_end_at_a_minimum() -> fallline.Problem:
     """The lr climbs again on purpose, after 7 epochs of 21, and the last cycle ends with the run."""
     return fallline.Problem(
@@ -80,11 +86,11 @@ def restarts_that_end_at_a_minimum() -> fallline.Problem:
     )
 
 
-@control("S08", reaches=0.78)
+@control("S08", reaches=0.77)
 def plateau_of_an_accuracy() -> fallline.Problem:
     """ReduceLROnPlateau reads an accuracy and is told so: mode="max"."""
     return fallline.Problem(
-        **clothes(epochs=6),
+        **clothes(),
         model=convolutions,
         loss=nn.CrossEntropyLoss(),
         optimizer=adam(3e-3),
@@ -92,7 +98,7 @@ def plateau_of_an_accuracy() -> fallline.Problem:
     )
 
 
-@control("S09", reaches=0.45)
+@control("S09", reaches=0.3)
 def lr_that_ends_at_a_hundredth() -> fallline.Problem:
     """An exponential decay over the whole run: small at the end, when little is left to learn."""
     return fallline.Problem(
@@ -104,24 +110,24 @@ def lr_that_ends_at_a_hundredth() -> fallline.Problem:
     )
 
 
-@control("O12", reaches=0.45)
+@control("O12", reaches=0.3)
 def clipping_that_acts_now_and_then() -> fallline.Problem:
     """A global norm of 2 cuts the largest gradients and leaves the others alone."""
     return fallline.Problem(**regression(), model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=sgd(0.02), clip=2.0)
 
 
-@control("O10", reaches=0.76)
+@control("O10", reaches=0.77)
 def rmsprop_with_a_large_epsilon() -> fallline.Problem:
     """eps = 0.1 with an lr to match, in the manner of Inception (arXiv:1512.00567: eps 1, lr 0.045)."""
     return fallline.Problem(
-        **clothes(epochs=6),
+        **clothes(),
         model=convolutions,
         loss=nn.CrossEntropyLoss(),
-        optimizer=lambda model: torch.optim.RMSprop(model.parameters(), lr=0.02, eps=0.1, momentum=0.9),
+        optimizer=lambda model: torch.optim.RMSprop(model.parameters(), lr=0.02, eps=0.1, alpha=0.9),
     )
 
 
-@control("O09", reaches=0.45)
+@control("O09", reaches=0.3)
 def momentum_of_ninety_eight_with_a_low_lr() -> fallline.Problem:
     """The lr is small enough for a long memory."""
     return fallline.Problem(
@@ -132,7 +138,7 @@ def momentum_of_ninety_eight_with_a_low_lr() -> fallline.Problem:
     )
 
 
-@control("D11", reaches=0.45)
+@control("D11", reaches=0.3)
 def all_rows_in_one_batch() -> fallline.Problem:
     """Six hundred rows, one batch, three hundred epochs: one step an epoch is enough where there are so many epochs."""
     return fallline.Problem(
@@ -161,7 +167,7 @@ def few_combinations_of_answers() -> fallline.Problem:
     )  # fmt: skip
 
 
-@control("O10", reaches=0.45)
+@control("O10", reaches=0.3)
 def second_beta_of_ninety_five() -> fallline.Problem:
     """AdamW with betas (0.9, 0.95), as language models are trained."""
     return fallline.Problem(
@@ -172,7 +178,7 @@ def second_beta_of_ninety_five() -> fallline.Problem:
     )
 
 
-@control("S12", reaches=0.45)
+@control("S12", reaches=0.3)
 def four_batches_a_step() -> fallline.Problem:
     """Problem(accumulate=4): gradients are averaged."""
     return fallline.Problem(**regression(batch_size=8), accumulate=4, model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=sgd(0.02))
@@ -191,7 +197,7 @@ def averaged(model: nn.Module, loss: Loss, optimizer: torch.optim.Optimizer, sch
         optimizer.zero_grad()
 
 
-@control("S12", reaches=0.45)
+@control("S12", reaches=0.3)
 def own_accumulation_done_right() -> fallline.Problem:
     """Several backward passes a step, each divided by their number."""
     return fallline.Problem(**regression(batch_size=8), model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=sgd(0.02), loop=averaged)
@@ -209,10 +215,10 @@ def mixed(model: nn.Module, loss: Loss, optimizer: torch.optim.Optimizer, schedu
         optimizer.step()
 
 
-@control("R10", reaches=0.76)
+@control("R10", reaches=0.75)
 def blended_pictures() -> fallline.Problem:
     """The training loss stays high because its examples are blends; the validation loss lies below it."""
-    return fallline.Problem(**clothes(epochs=6), model=convolutions, loss=nn.CrossEntropyLoss(), optimizer=adam(3e-3), loop=mixed)
+    return fallline.Problem(**clothes(), model=convolutions, loss=nn.CrossEntropyLoss(), optimizer=adam(3e-3), loop=mixed)
 
 
 def sharpness_aware(model: nn.Module, loss: Loss, optimizer: torch.optim.Optimizer, scheduler: object, loader: Loader) -> None:
@@ -235,7 +241,7 @@ def sharpness_aware(model: nn.Module, loss: Loss, optimizer: torch.optim.Optimiz
         optimizer.step()
 
 
-@control("S02", reaches=0.45)
+@control("S02", reaches=0.3)
 def two_backward_passes_a_step() -> fallline.Problem:
     """zero_grad stands between two backward passes, not between a backward pass and the step."""
     return fallline.Problem(**regression(), model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=sgd(0.02), loop=sharpness_aware)
@@ -295,15 +301,13 @@ class Scaled:
             self.scaler.update()
 
 
-@control("O13", reaches=0.45)
+@control("O13", reaches=0.3)
 def clip_after_unscale() -> fallline.Problem:
     """Gradients in the backward pass are 65,536 times as large, and the clip sees them unscaled."""
-    return fallline.Problem(
-        **regression(), model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=adam(), loop=Scaled().train_one_epoch
-    )
+    return fallline.Problem(**regression(), model=lambda: mlp(6, 1), loss=nn.MSELoss(), optimizer=adam(), loop=Scaled().train_one_epoch)
 
 
-@control("D05", reaches=0.75)
+@control("D05", reaches=0.5)
 def heavy_tails_under_a_robust_loss() -> fallline.Problem:
     """One target in twenty is wild, and the Huber loss does not mind."""
 
