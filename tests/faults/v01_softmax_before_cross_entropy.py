@@ -1,7 +1,7 @@
 """A name classifier ends in nn.Softmax and is trained with nn.CrossEntropyLoss, which takes the softmax a second time.
 
-The owner saw a loss that came down from 1.39 and stuck a little above 0.74, never to go lower, however good the answers became: that is
-log(1 + (K - 1) / e) for K = 4 classes. The gradient passes through two softmaxes, so an SGD that suits logits hardly moves.
+The owner saw a loss that came down from 1.39 and stuck at 1.0; not even perfect answers would bring it under 0.74, which is
+log(1 + (K - 1) / e) for K = 4 classes. The gradient passes through two softmaxes, so an SGD that suits logits moves slowly.
 
 Source: sugi-chan/custom_bert_pipeline#1; ariecattan/SciCo#2.
 """

@@ -1,6 +1,6 @@
 """A net of three hidden layers of 500 ReLU units draws its weights from N(0, 1), as "random normal" suggests.
 
-The owner saw a loss of several thousand before the first step, where log(10) = 2.3 was expected, and a training that spent its time
+The owner saw a loss of tens of thousands before the first step, where log(10) = 2.3 was expected, and a training that spent its time
 undoing that. Each layer multiplies the scale by about 16; He's initialisation has a standard deviation of sqrt(2 / 500) = 0.06.
 
 Source: stackoverflow.com/questions/40147568 (TheDeepChecker's list), and its subject IPS_4.

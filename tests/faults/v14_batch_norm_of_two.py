@@ -1,7 +1,8 @@
 """Long spectra allow only two examples a batch, and the net has nn.BatchNorm1d after every layer; a run has few steps.
 
-The owner saw a training loss that fell and an evaluation close to guessing, on the training examples themselves too. The mean and the
-variance of two examples are noise; what the layers remember of them does not describe the data that eval mode then normalises with them.
+The owner saw a training loss that jumped from batch to batch and hardly fell, and an evaluation, on the training examples too, far from
+what the same net reaches without these norms. The mean and the variance of two examples are noise, in training; and what the layers
+remember of them does not describe the data that eval mode then normalises with them.
 
 Source: stackoverflow.com/questions/48320854 (TheDeepChecker's list); chemprop/chemprop#607.
 """

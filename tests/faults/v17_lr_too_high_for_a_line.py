@@ -1,7 +1,7 @@
 """A linear regression on columns in their natural units is fitted by SGD with lr 0.1.
 
 The owner saw the loss alternate and grow by a factor at every step until it was NaN. The columns run from 0 to 10, so the largest
-curvature of the mean squared error is about 150, and SGD is stable only below 2 / 150.
+curvature of the mean squared error is about 220, and SGD is stable only below 2 / 220.
 
 Source: stackoverflow.com/questions/48934338 (DeepFD 13), 37624102 (DeepFD 34).
 """

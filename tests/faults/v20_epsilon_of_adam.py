@@ -1,7 +1,7 @@
 """Adam is given eps=0.1, a value copied from another network's settings, and its customary lr of 0.001.
 
-The owner saw a training that crawls whatever else is changed. Adam divides by sqrt(v) + eps; gradients here are around 0.001 to 0.01, so
-eps rules the sum and a step is ten to a hundred times smaller than lr says.
+The owner saw a training that crawls whatever else is changed. Adam divides by sqrt(v) + eps; gradients here are around 0.01 to 0.04, so
+eps rules the sum and a step is three to ten times smaller than lr says.
 
 Source: stackoverflow.com/questions/42327543, 50975389 (TheDeepChecker's list).
 """

@@ -1,6 +1,6 @@
 """The training loop never calls optimizer.zero_grad(), so each backward pass adds its gradients to all those before.
 
-The owner saw a loss that fell at first, then swung ever wider, as with a momentum of one.
+The owner saw an error that fell in the first epoch and then swung up and down for the rest of the run, as with a momentum of one.
 
 Source: stackoverflow.com/questions/60335387 (a subject of TrainCheck); wenet-e2e/wekws#73.
 """

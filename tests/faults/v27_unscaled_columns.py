@@ -1,6 +1,6 @@
 """Columns of very different size, thousandths beside tens of thousands, go into a net trained by SGD as they are.
 
-The owner saw a loss of thousands at the start, NaN with the usual lr, and a constant prediction with one that does not diverge. The large
+The owner saw a loss of a hundred or more at the start and then, from one start to another, NaN or the same answer for everybody. The large
 column alone decides the sums in the first layer; the small ones, which matter most, do not take part.
 
 Source: stackoverflow.com/questions/53914450, 47318871, 50762466 (taxonomy of Humbatova et al., PyTorch); 39525358 (DeepFD 11).
