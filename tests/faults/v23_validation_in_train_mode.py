@@ -1,8 +1,8 @@
 """The loop validates after each epoch, over a file sorted by class, without model.eval().
 
-The owner saw validation figures near guessing that changed from call to call (dropout still drops, and a batch of one class is normalised
-away), and a final model that does far worse than its training. In train mode a forward pass also moves the running statistics of batch norm, without any gradient; the last thing they see before
-prediction is some batches of one class only.
+The owner saw validation figures near guessing that changed from call to call (dropout still drops, and a batch of one class is
+normalised away), and a final model that does far worse than its training. In train mode a forward pass also moves the running statistics of
+batch norm, without any gradient; the last thing they see before prediction is some batches of one class only.
 
 Source: stackoverflow.com/questions/46005286 (title); pytorch/pytorch#1207.
 """
