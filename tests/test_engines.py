@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from fallline._errors import RefusedError
 from fallline._parts import lane_parts
 from fallline._recipe import Part
 from fallline.engines import EngineEntry, Goal, Trial, all_engines
+from fallline.engines._processes import Worker
 from fallline.engines._sharing import Job, next_job, to_halt
 from fallline.engines.fused import Fused
 from fallline.engines.processes import Processes
@@ -157,6 +159,31 @@ def test_an_error_that_ends_the_race_comes_through_from_a_worker() -> None:
     where = contract.bench("32", loop=loop)
     with contextlib.closing(Processes(where, 2)) as engine, pytest.raises(RefusedError, match="made no optimizer step"):
         list(engine.advance([Goal(trial, 10) for trial in long()], nothing))
+
+
+def test_a_loop_of_the_users_own_ends_the_same_when_lanes_are_scarce() -> None:
+    def loop(model: nn.Module, loss: Any, optimizer: Any, scheduler: Any, loader: Any) -> None:
+        for inputs, target in loader:
+            optimizer.zero_grad()
+            loss(model(inputs), target).backward()
+            optimizer.step()
+
+    where = contract.bench("32", loop=loop)
+    slow = contract.recipe(steps=3_000, evaluations=1, optimizer=Part("sgd", {"lr": 1e-3, "l2": 0.0}))
+    goals = [Goal(Trial(f"trial {i}", replace(slow, seed=i)), 3_000) for i in range(3)]
+    wanted = {m.trial: (m.value, m.step) for m in Sequential(where).advance(goals, nothing)}
+    with contextlib.closing(Processes(where, 2)) as engine:
+        assert {m.trial: (m.value, m.step) for m in engine.advance(goals, nothing)} == wanted
+
+
+def test_all_lanes_are_timed_together_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[int] = []
+    send = Worker.send
+    monkeypatch.setattr(Worker, "send", lambda worker, order: (orders.append(worker.pid), send(worker, order))[1])
+    with contextlib.closing(Processes(contract.bench("32"), 2)) as engine:
+        for _ in range(2):
+            assert len([pace for pace in engine.paces(contract.recipe(), 0.02) if pace]) == 2
+    assert sorted(orders.count(pid) for pid in set(orders)) == [2, 2]
 
 
 def test_workers_end_with_the_engine_and_with_their_parent() -> None:

@@ -160,11 +160,12 @@ def _raced(
 
 
 def _opened(plan: Plan, bench: Workbench, say: Callable[[str], None]) -> Engine:
-    """The plan's engine; where it cannot serve on this machine, the reference, which gives the same numbers."""
+    """The plan's engine; where it cannot serve on this machine, the reference."""
     entry = engine_entry(plan.engine)
     reason = entry.refuses(bench)
     if reason:
-        say(f"the plan's engine {entry.name} {reason}; trials run one after another")
+        kept = "with the same numbers" if entry.exact else "with numbers that differ by rounding"
+        say(f"the plan's engine {entry.name} {reason}; trials run one after another, {kept}")
         entry = engine_entry("sequential")
     return entry.open(bench, plan.lanes)
 

@@ -70,6 +70,8 @@ def cool_down(race: Race) -> None:
         return
     alive = [e for e in race.leaders() if e.trial.name != BASELINE and e.status != "failed" and e.measured]
     running = [e for e in race.entered.values() if "@" not in e.trial.name and e.trial.name != BASELINE and race.engine.holds(e.trial.name)]
+    if race.bench.problem.loop is not None:
+        running = []  # stopped within an epoch, it has nothing to go on from
     chosen = next((e for e in alive), None) or next(iter(running), None)
     if chosen is None:
         return
@@ -95,7 +97,8 @@ def _begun(race: Race, chosen: Entered) -> Cooldown:
     steps = max(min(round(COOLDOWN_SHARE * race.plan.length), race.plan.length - at), 1)
     per_step = race.seconds_a_step(chosen)
     if per_step > 0:
-        free_s = race.clock.reserve_s - race.plan.estimate.get("judging_s", 0.0)
+        # what stopping the lanes took is gone already
+        free_s = max(race.clock.left_s + race.clock.reserve_s - race.plan.estimate.get("judging_s", 0.0), 0.0)
         steps = max(min(steps, int(0.5 * free_s / per_step)), 1)  # half: judging and writing need the rest
     race.folder.save_state(chosen.trial.name, at, state)
     race.folder.journal.write("cooldown", trial=chosen.trial.name, from_step=at, steps=steps, spent_s=race.clock.spent_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -10,7 +11,17 @@ CGROUP = Path("/sys/fs/cgroup")  # version 2; version 1 keeps memory in a folder
 
 def cores() -> int:
     """The cores this process may run on; a container or `taskset` may leave it fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count, _quota() or count)
+
+
+def _quota() -> int | None:
+    """The cores whose time a container may use, rounded up; None where there is no such bound."""
+    try:
+        quota, period = (CGROUP / "cpu.max").read_text(encoding="ascii").split()
+        return max(math.ceil(int(quota) / int(period)), 1)
+    except (OSError, ValueError):  # not in a container of version 2, or one without a bound ("max")
+        return None
 
 
 def free_memory() -> int | None:

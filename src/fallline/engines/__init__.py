@@ -119,7 +119,6 @@ class EngineEntry:
     open: Callable[[Workbench, int], Engine]  # (what all trials share, lanes)
     refuses: Callable[[Workbench], str] = _everything  # why it cannot run this problem on this machine; "" when it can
     exact: bool = True  # equals the reference bit for bit at the same number of threads
-    parallel: bool = False  # more lanes than one
     processes: bool = False  # each lane is a process: it multiplies memory, and may be killed
 
 

@@ -81,26 +81,26 @@ def calibrate(bench: Workbench, recipe: Recipe, demand: Demand, asked: str = "au
         return Calibration(entry.name, count, abreast=count if entry.processes else 1, notes=tuple(notes))
     if 2 * count > cores() and demand.seconds < WORTH_S:
         return Calibration(REFERENCE, notes=tuple(notes))
+    if 2 * count <= cores() and demand.threads > 1:
+        # one training can use more of the machine than all lanes together; counts decide, because threads change the numbers
+        return Calibration(REFERENCE, threads=demand.threads, notes=tuple(notes))
     return _measured(bench, recipe, demand, entry, count, tuple(notes))
 
 
 def _measured(bench: Workbench, recipe: Recipe, demand: Demand, entry: EngineEntry, lanes: int, notes: tuple[str, ...]) -> Calibration:
     """Processes, unless one trial after another is as fast."""
-    # lanes that fill most of the machine leave no threads to add: then one thread a trial, whichever engine is taken
-    threads = 1 if 2 * lanes > cores() else demand.threads
     alone, together = [], []
     with contextlib.closing(Processes(bench, lanes)) as engine:
         for _ in range(ROUNDS):
-            alone.append(_alone(bench, recipe, threads))
+            alone.append(_alone(bench, recipe))
             together.append(_mean(engine.paces(recipe, TIMED_S)))
     if None in alone or None in together:
-        return Calibration(REFERENCE, threads=threads, notes=notes)  # the recipe cannot be trained, and the race will say why
+        return Calibration(REFERENCE, notes=notes)  # the recipe cannot be trained, and the race will say why
     alone_s, pace = min(filter(None, alone)), min(filter(None, together))
     figures = {REFERENCE: round(1 / alone_s, 1), entry.name: round(lanes / pace, 1)}
     if figures[entry.name] < figures[REFERENCE]:
-        return Calibration(REFERENCE, threads=threads, step_s=alone_s, figures=figures, notes=notes)
-    one_s = alone_s if threads == 1 else _alone(bench, recipe, 1) or alone_s
-    return Calibration(entry.name, lanes, lanes, 1, step_s=pace, slowdown=max(pace / one_s, 1.0), figures=figures, notes=notes)
+        return Calibration(REFERENCE, step_s=alone_s, figures=figures, notes=notes)
+    return Calibration(entry.name, lanes, lanes, 1, step_s=pace, slowdown=max(pace / alone_s, 1.0), figures=figures, notes=notes)
 
 
 def _mean(paces: Sequence[float | None]) -> float | None:
@@ -108,9 +108,10 @@ def _mean(paces: Sequence[float | None]) -> float | None:
     return sum(measured) / len(measured) if len(measured) == len(paces) else None
 
 
-def _alone(bench: Workbench, recipe: Recipe, threads: int) -> float | None:
+def _alone(bench: Workbench, recipe: Recipe) -> float | None:
+    """Seconds a step of one training on one thread: a lane has one, whichever engine it belongs to."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     try:
         return paced(bench, recipe, TIMED_S)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from fallline._step import start
 from fallline.engines import Goal, Measurement
 from fallline.engines._lane import Halted, Lane
 
-BEAT_S = 0.05  # between signs of life: a tenth of the shortest slice that lanes are shared in
+BEAT_S = 0.05  # between the first signs of life: a tenth of the shortest slice that lanes are shared in
+REST_S = 1.0  # between later ones: a pipe takes some 270 unread, so a lane trains on for minutes while nobody listens
 WARM_STEPS = 3  # before steps are timed: allocations and first calls
 
 
@@ -49,6 +51,7 @@ class Beat:
     """A sign of life: the trial has made `step` updates."""
 
     step: int
+    at: float  # seconds of the clock that all processes of a machine share
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,14 @@ def serve(connection: Connection, bench: Workbench) -> None:
 
 def _train(connection: Connection, bench: Workbench, order: Train) -> Answer | Raised:
     lane = Lane(bench)
-    name, beat_at = order.goal.trial.name, 0.0
+    name, beat_at, rest = order.goal.trial.name, 0.0, BEAT_S
 
     def pulse() -> None:
-        nonlocal beat_at
+        nonlocal beat_at, rest
         now = time.monotonic()
-        if now - beat_at >= BEAT_S:
-            beat_at = now
-            connection.send(Beat(lane.step(name)))
+        if now - beat_at >= rest:
+            beat_at, rest = now, min(1.05 * rest, REST_S)
+            connection.send(Beat(lane.step(name), now))
         if connection.poll():
             order = connection.recv()
             assert isinstance(order, Halt), f"a lane in training takes only Halt, got {order}"
@@ -134,6 +137,7 @@ def main(descriptor: int) -> None:
     """The body of a process that was not forked: it is sent the import path, then the workbench."""
     import cloudpickle
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     with Connection(descriptor) as connection:
         sys.path[:] = connection.recv()
         serve(connection, cloudpickle.loads(connection.recv_bytes()))

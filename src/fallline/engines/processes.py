@@ -12,6 +12,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from fallline._bench import Workbench
+from fallline._errors import FalllineError
 from fallline._machine import cores
 from fallline._recipe import Recipe
 from fallline.engines import EngineEntry, Goal, Measurement, Trial
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 TICK_S = 0.02  # between looks at the clock while all lanes train
-GRACE_S = 2.0  # for a halted lane to finish its step; a budget's reserve has room for it, and a killed lane loses one way at most
+GRACE_S = 1.0  # for a halted lane to finish its step or look; one that is then ended loses the way since its last goal
 HANG_S = 600.0  # without a step: longer than any look at valid that a race could pay for
 MOST_DEATHS = 3  # of a trial's workers on one way: an accident may happen twice, running out of memory happens again
 
@@ -38,22 +39,29 @@ class Processes:
         self.bench, self.lanes, self.hang_s = bench, lanes, hang_s
         self._shipped = None if fork else shipped(bench)
         self._states: dict[str, bytes] = {}
+        self._steps: dict[str, int] = {}  # where each of them stands
         self._trials: dict[str, Trial] = {}
         self._workers: list[Worker] = []
 
     # -- the contract ---------------------------------------------------------------------------------------------------------------
 
     def advance(self, goals: Sequence[Goal], pulse: Callable[[], None]) -> Iterator[Measurement]:
-        waiting = [Job(goal) for goal in goals]
+        waiting = [Job(goal, step=self._steps.get(goal.trial.name, 0)) for goal in goals]
         running: dict[Worker, Job] = {}
         self._trials.update((goal.trial.name, goal.trial) for goal in goals)
         try:
             while waiting or running:
                 self._hand_out(waiting, running)
                 reached = self._hear(waiting, running)
-                self._hand_out(waiting, running)  # before the caller looks at what was reached: lanes do not wait for it
+                self._hand_out(waiting, running)  # before the caller looks at what was reached: no lane is idle meanwhile
                 yield from reached
-                pulse()
+                try:
+                    pulse()
+                except FalllineError:
+                    yield from self._halt(running)  # what was reached meanwhile counts
+                    raise
+                if self.bench.problem.loop is not None:
+                    continue  # a loop goes on by whole epochs, so its lane is never taken away within one
                 halted = to_halt(waiting, list(running.values()), self.lanes)
                 if halted is not None:
                     halted.halting = True
@@ -66,7 +74,7 @@ class Processes:
 
     def adopt(self, trial: Trial, state: dict[str, Any]) -> None:
         self._trials[trial.name] = trial
-        self._states[trial.name] = packed(state)
+        self._states[trial.name], self._steps[trial.name] = packed(state), int(state["step"])
 
     def final(self, trial: str) -> nn.Module:
         training = fresh(self.bench, self._trials[trial])
@@ -75,6 +83,7 @@ class Processes:
 
     def drop(self, trial: str) -> None:
         self._states.pop(trial, None)
+        self._steps.pop(trial, None)
         self._trials.pop(trial, None)
 
     def holds(self, trial: str) -> bool:
@@ -89,10 +98,11 @@ class Processes:
 
     def paces(self, recipe: Recipe, seconds: float) -> list[float | None]:
         """Seconds a step of `recipe` in every lane while all lanes train; None for a lane that could not."""
-        workers = [self._worker({}) for _ in range(self.lanes)]
-        for worker in workers:
+        while len(self._workers) < self.lanes:
+            self._worker({})
+        for worker in self._workers:
             worker.send(Pace(recipe, seconds))
-        return [worker.hear() for worker in workers]
+        return [worker.hear() if worker.connection.poll(self.hang_s) else None for worker in self._workers]
 
     # -- lanes ------------------------------------------------------------------------------------------------------------------------
 
@@ -135,7 +145,7 @@ class Processes:
         self, said: Answer | Beat | Raised | None, worker: Worker, job: Job, waiting: list[Job], running: dict[Worker, Job]
     ) -> Measurement | None:
         if isinstance(said, Beat):
-            job.timed(said.step, worker.heard_at)
+            job.timed(said.step, said.at)
             return None
         if isinstance(said, Answer):
             del running[worker]
@@ -156,7 +166,7 @@ class Processes:
         if said.state is None:
             self._states.pop(name, None)
         else:
-            self._states[name] = said.state
+            self._states[name], self._steps[name] = said.state, measurement.step
         if not measurement.halted:
             return measurement
         job.spent, job.step, job.halting = measurement, measurement.step, False
@@ -174,8 +184,9 @@ class Processes:
         self._workers.remove(worker)
         return worker.end()
 
-    def _halt(self, running: dict[Worker, Job]) -> None:
-        """Nobody listens any more: trials in training stop where they are, and their states are kept."""
+    def _halt(self, running: dict[Worker, Job]) -> list[Measurement]:
+        """Trials in training stop where they are, and their states are kept; gives those that reached their goal all the same."""
+        reached = []
         for worker in running:
             worker.send(Halt())
         until = time.monotonic() + GRACE_S
@@ -183,11 +194,13 @@ class Processes:
             for worker in [w for w in running if w.connection.poll(TICK_S)]:
                 said = worker.hear()
                 if isinstance(said, Answer):
-                    self._answered(said, running.pop(worker), [])
+                    measurement = self._answered(said, running.pop(worker), [])
+                    reached += [] if measurement is None else [measurement]
                 elif not isinstance(said, Beat):
                     self._bury(worker, running)
         for worker in list(running):
             self._bury(worker, running)
+        return reached
 
 
 def _refuses(bench: Workbench) -> str:
@@ -217,6 +230,5 @@ ENTRY = EngineEntry(
     title="one process a lane, one thread each",
     open=_open,
     refuses=_refuses,
-    parallel=True,
     processes=True,
 )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fallline._bench import Diverged, Workbench
+from fallline._errors import FalllineError
 from fallline._parts import lane_parts
 from fallline._step import Training
 from fallline.engines import EngineEntry, Goal, Measurement, Trial
@@ -38,6 +39,12 @@ class _Seat:
     looked_s: float  # seconds spent looking before
     train_s: float = 0.0
 
+    def stopped(self, fault: str, value: float | None = None) -> Measurement:
+        """The trial as it stands, with what its way cost."""
+        training = self.training
+        reached = measured(self.goal.trial.name, training, value, fault)
+        return replace(reached, train_s=self.train_s, eval_s=training.eval_s - self.looked_s, steps=training.step - self.first)
+
 
 class Fused:
     """Cohorts of at most `lanes` trials of one seed that stand at one step."""
@@ -58,6 +65,8 @@ class Fused:
                 continue
             try:
                 training = self._lane.training(goal.trial)
+            except FalllineError:
+                raise
             except Exception as error:  # whatever the user's model factory raises
                 yield Measurement(trial=goal.trial.name, step=0, fault=told(error))
                 continue
@@ -83,7 +92,14 @@ class Fused:
             while seats:
                 stops = [seat.training.next_look(seat.goal.until) or seat.goal.until for seat in seats]
                 began = time.perf_counter()
-                cohort.run(min(stops), pulse)
+                try:
+                    cohort.run(min(stops), pulse)
+                except FalllineError:
+                    raise
+                except Exception as error:  # whatever the model does on this batch; within a chunk nobody can go on
+                    cohort.close()
+                    yield from (seat.stopped(told(error)) for seat in seats)
+                    return
                 share = (time.perf_counter() - began) / len(seats)
                 left, reached = [], []
                 for seat, stop in zip(seats, stops, strict=True):
@@ -97,8 +113,16 @@ class Fused:
                     cohort.close()  # who left without a fault has its state asked for
                 yield from reached
                 seats = left
-                if seats and cohort.closed:
+                if not seats or not cohort.closed:
+                    continue
+                try:
                     cohort = Cohort([seat.training for seat in seats], self._programs)
+                except Unfit as reason:
+                    for seat in seats:
+                        note = f"not fused from step {seat.training.step} on: {reason}"
+                        spent = seat.stopped("")
+                        yield replace(self._lane.run(seat.goal, pulse).after(spent), note=note)
+                    return
         finally:
             cohort.close()
 
@@ -138,9 +162,7 @@ def _looked(seat: _Seat, stop: int) -> Measurement | None:
         fault = f"diverged: {error}"
     except Exception as error:  # whatever the user's model or metric raises when it is judged
         fault = told(error)
-    evaluated = training.eval_s - seat.looked_s
-    reached = measured(seat.goal.trial.name, training, value, fault)
-    return replace(reached, train_s=seat.train_s, eval_s=evaluated, steps=training.step - seat.first)
+    return seat.stopped(fault, value)
 
 
 def _refuses(bench: Workbench) -> str:
@@ -161,5 +183,4 @@ ENTRY = EngineEntry(
     open=_open,
     refuses=_refuses,
     exact=False,
-    parallel=True,
 )

@@ -180,8 +180,9 @@ class Cohort:
         training, parameters = self.trainings[lane], self.parameters[lane]
         loss = self._loss(training)(call(training.model, inputs), target)
         found = torch.autograd.grad(loss, [parameters[column.name] for column in self.columns], allow_unused=True)
-        rows = [parameters[c.name] * 0 if gradient is None else gradient for gradient, c in zip(found, self.columns, strict=True)]
-        return torch.cat([row.detach().reshape(-1) for row in rows])
+        if any(gradient is None for gradient in found):
+            raise Unfit("a trainable parameter has no part in the loss, and optimizers leave such alone")
+        return torch.cat([gradient.reshape(-1) for gradient in found])
 
     def _program(self, programs: dict[Key, Program]) -> Program:
         """The program for so many lanes with these losses: one that was made before, or a new one that agrees with plain training.
@@ -192,7 +193,8 @@ class Cohort:
         groups: dict[Part, list[int]] = {}
         for lane, training in enumerate(self.trainings):
             groups.setdefault(training.recipe.loss, []).append(lane)
-        key = tuple((loss, tuple(lanes)) for loss, lanes in groups.items())
+        # frozen parameters are constants of the graph, and another seed may have others
+        key = (self.seed, *((loss, tuple(lanes)) for loss, lanes in groups.items()))
         if key not in programs:
             losses = [LossGroup(tuple(lanes), self._loss(self.trainings[lanes[0]])) for lanes in groups.values()]
             program = Program(self.trainings[0].model, [column.name for column in self.columns], list(self.buffers), losses)
