@@ -229,7 +229,8 @@ def _recipe(row: Mapping[str, Any], loss: Part, profile: Profile, frame: Frame) 
         table = {"name": "none" if kind == "clip" else "constant", **row.get(kind, {})}
         entry = {"optimizer": catalogue.optimizer, "schedule": catalogue.schedule, "clip": catalogue.clip}[kind](table.pop("name"))
         entry.check(table)
-        return Part(entry.name, {**entry.defaults(), **table})
+        settings = {**entry.defaults(), **table}
+        return Part(entry.name, _decayed(settings, row["shrinkage"], frame) if kind == "optimizer" and "shrinkage" in row else settings)
 
     share = row.get("average", {}).get("share")
     window = max(share * frame.steps, 1) if share else 0
@@ -238,6 +239,19 @@ def _recipe(row: Mapping[str, Any], loss: Part, profile: Profile, frame: Frame) 
         keep="best" if profile.passes >= MANY_PASSES else "last",
         average=Average(round(max(1 - 1 / window, AVERAGE_FLOOR), 6)) if share else None,
     )  # fmt: skip
+
+
+def _decayed(settings: Mapping[str, Value], shrinkage: float, frame: Frame) -> dict[str, Value]:
+    """Settings with the weight decay that shrinks weights by so many e-foldings over the length, were lr constant and the gradient zero.
+
+    lr x decay x steps carries over to another lr and another length, where decay itself does not (Wang & Aitchison, arXiv:2405.13698).
+    Coupled decay also passes through the momentum, which repeats it 1 / (1 - momentum) times.
+    """
+    name = "weight_decay" if "weight_decay" in settings else "l2"
+    if name not in settings:
+        return dict(settings)
+    repeated = 1.0 if name == "weight_decay" else 1 / (1 - float(settings.get("momentum", 0.0) or 0.0))
+    return {**settings, name: float(f"{shrinkage / (float(settings['lr'] or 1.0) * repeated * frame.steps):.3g}")}
 
 
 def _filled(entered: list[Candidate], constraints: Constraints, profile: Profile, loss: Part, count: int, frame: Frame) -> list[Candidate]:

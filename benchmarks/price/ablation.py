@@ -1,0 +1,70 @@
+"""What each decision of the race is worth: one changed at a time, on the records, with a prior that has not seen the family of the task.
+
+Run: python benchmarks/price/ablation.py
+Columns: mean and worst regret over the tasks with a gap, how many tasks end worse than the default by more than its seeds vary, mean price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+from records import AUDIT, TaskRecords, load
+from replayed import Policy, race
+from report import Scale, held_out, scale, with_loss
+
+from build_prior import scores
+
+DEFAULT = Policy()
+
+
+def variants() -> Iterator[tuple[str, Policy]]:
+    yield "as it is", DEFAULT
+    for count in (2, 3, 5, 6, 8):
+        yield f"{count} recipes", replace(DEFAULT, recipes=count)
+    for count in (0, 2, 3):
+        yield f"{count} second losses", replace(DEFAULT, losses=count)
+    for rung in (0.05, 0.15, 0.2):
+        yield f"judged at {rung:.0%}", replace(DEFAULT, rung=rung)
+    for finish in (1, 3):
+        yield f"{finish} finished", replace(DEFAULT, finish=finish)
+    for judged in ("now", "averaged", "best", "either"):
+        yield f"judged by {judged}", replace(DEFAULT, judged=judged)
+    yield "3 recipes, 1 second loss, 1 finished", replace(DEFAULT, recipes=3, finish=1)
+    yield "runner-up dropped at 50 % when 2 % behind", replace(DEFAULT, drop_at=0.5, drop_by=0.02)
+    yield "runner-up dropped at 50 % when 5 % behind", replace(DEFAULT, drop_at=0.5, drop_by=0.05)
+    yield "5 recipes, 3 to 30 %", replace(DEFAULT, recipes=5, middle=0.3, middle_keep=3)
+    yield "8 recipes, 4 to 30 %", replace(DEFAULT, recipes=8, losses=2, middle=0.3, middle_keep=4)
+
+
+def measured(
+    records: Mapping[str, TaskRecords], policy: Policy, orders: Mapping[str, list[int]], scales: Mapping[str, Scale]
+) -> list[float]:
+    """(mean regret, worst regret, tasks worse than the default, mean price)."""
+    regrets, worse, prices = [], 0, []
+    for name, task in records.items():
+        order = orders[name]
+        anchored = next((with_loss(task, recipe) for recipe in order if with_loss(task, recipe)), [])
+        picked = race(task, order, policy, anchored)
+        base = task.default[:, AUDIT]
+        worse += bool(picked.audit > np.nanmean(base) + 2 * np.nanstd(base, ddof=1))
+        prices.append(picked.price)
+        if scales[name].shown:
+            regrets.append(scales[name].regret(picked.audit))
+    return [float(np.mean(regrets)), float(np.max(regrets)), float(worse), float(np.mean(prices))]
+
+
+def main() -> None:
+    records = load()
+    known = scores(records)
+    orders = {name: held_out(records, known, name) for name in records}
+    scales = {name: scale(task) for name, task in records.items()}
+    print("| policy | mean regret | worst | worse than default | price |\n|---|---|---|---|---|")
+    for name, policy in variants():
+        mean, worst, worse, price = measured(records, policy, orders, scales)
+        print(f"| {name} | {mean:.3f} | {worst:.2f} | {worse:.0f} | {price:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

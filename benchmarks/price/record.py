@@ -1,0 +1,234 @@
+"""Recording: every recipe of the space trained in full on every task, its curves written down. Killed at any time, it goes on where it was.
+
+Run: python benchmarks/price/record.py DATA_FOLDER WORK_FOLDER [--minutes 90] [--workers 2] [--only TASK ...] [--recipes 80]
+     the same with --pack, with --again, and with --pack once more
+Needs the extra `optimizers`. Each training runs on one thread, so its numbers do not depend on what else the machine does; times do.
+`--pack` writes what is there into records.npz beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from records import pack
+from space import losses_of, rows
+from tasks import TASKS, Task
+
+from fallline._bench import Diverged, Workbench
+from fallline._demands import judging
+from fallline._judge import Judge, link_of, predict
+from fallline._planning import length_of
+from fallline._prior import _recipe, baseline, loss_part
+from fallline._recipe import Frame, Recipe
+from fallline._setting import Setting, prepare
+from fallline._step import Training, start
+from fallline._verdict import Outputs, example_variance
+from fallline.metrics import resolve
+
+LOOKS = (0.02, *(k / 20 for k in range(1, 21)))  # shares of the length: as often as a race looks, and once before its first rung
+AVERAGED = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of them, those at which averaged weights are judged too
+BASELINES = 10  # seeds of AdamW's default: their spread is the noise of a seed, and races among them have nothing to find
+REFERENCES = 5  # seeds of the recipe that is best on valid
+
+
+class Subject:
+    """A task made ready once a process: its setting, losses and metrics."""
+
+    def __init__(self, task: Task, data: Path, outputs: Path) -> None:
+        self.task = task
+        self.setting: Setting = prepare(task.open(data), seed=0)
+        torch.set_num_threads(1)
+        self.length = length_of(self.setting)
+        self.losses = losses_of(self.setting.profile, self.setting.judge)
+        self.judges: list[Judge] = [replace(self.setting.judge, metric=resolve(name, None)) for name in task.metrics]
+        self.outputs = outputs / f"{task.name}.pt"
+        self._reference: Outputs | None = None
+
+    def recipe(self, row: dict[str, Any] | None, seed: int) -> Recipe:
+        problem, profile = self.setting.problem, self.setting.profile
+        frame = Frame(self.length, seed, 20, 0)
+        if row is None:
+            return baseline(problem, profile, frame)
+        name, settings = self.losses[row["loss"]]
+        return _recipe(row, loss_part(name, profile, problem, settings), profile, frame)
+
+    @property
+    def reference(self) -> Outputs:
+        """The outputs on audit of the first baseline, which all others are compared with."""
+        if self._reference is None:
+            self._reference = Outputs(torch.load(self.outputs, weights_only=True).float(), None)
+        return self._reference
+
+
+def trained(subject: Subject, row: dict[str, Any] | None, seed: int) -> dict[str, Any]:
+    """One training with its curves: a value for each look, each of valid and audit, each metric."""
+    setting, recipe = subject.setting, subject.recipe(row, seed)
+    bench = setting.bench_of(0, seed)
+    curves: dict[str, list[Any]] = {"raw": [], "averaged": []}
+    kept: dict[str, Outputs] = {}
+    fault, train_s, sign = "", 0.0, setting.judge.sign
+    training = start(bench, recipe, max(1 - 100 / subject.length, 0.9))
+    best = math.inf
+    try:
+        for share in LOOKS:
+            began = time.perf_counter()
+            training.run(max(round(share * subject.length), 1))
+            train_s += time.perf_counter() - began
+            values, audit = _judged(subject, bench, training, training.model, recipe)
+            if not all(math.isfinite(value) for part in values for value in part):
+                raise Diverged("a metric is not finite")
+            curves["raw"].append(values)
+            value = sign * values[0][0]
+            if value < best or recipe.keep == "last":  # what a race would hand back
+                best, kept["raw"] = value, audit
+            if share in AVERAGED and training.shadow is not None:
+                curves["averaged"].append(_judged(subject, bench, training, training.shadow.model, recipe)[0])
+            if training.react is not None and share >= 0.05:
+                training.look()
+    except Diverged as error:
+        fault = str(error)
+    found: dict[str, Any] = {
+        "row": None if row is None else row["name"], "loss": recipe.loss.name, "seed": seed, "fault": fault, "at": training.step,
+        "train_s": round(train_s, 3), "recipe": recipe.to_dict(), "raw": curves["raw"], "averaged": curves["averaged"],
+    }  # fmt: skip
+    if not fault:
+        mine = kept["raw"]
+        if row is None and seed == 0:
+            torch.save(mine.outputs.half(), subject.outputs)
+        elif subject.outputs.exists():
+            variance, df = example_variance(
+                setting.judge, mine, subject.reference, bench.targets("audit"), units=None, resamples=200, seed=0
+            )
+            found["example_variance"] = [variance, df]
+    return found
+
+
+def _judged(subject: Subject, bench: Workbench, training: Training, model: Any, recipe: Recipe) -> tuple[list[list[float]], Outputs]:
+    """Metrics on valid and on audit, and the outputs on audit."""
+    link, found = link_of(recipe, subject.setting.problem), []
+    device = bench.device
+    with judging(training.optimizer):
+        for split in ("valid", "audit"):
+            outputs, targets = predict(model, bench.data.sweep(split, device))
+            found.append([float(judge.value(outputs, targets, link)) for judge in subject.judges])
+    return found, Outputs(outputs, link)
+
+
+def again(work: Path, tasks: list[Task]) -> Iterator[tuple[str, int, int]]:
+    """The recipe of each task that is best on valid, on REFERENCES further seeds: what is left of that."""
+    from records import load
+
+    records = load()
+    for seed in range(1, REFERENCES + 1):
+        for task in tasks:
+            place = records[task.name].best_on_valid % len(rows())
+            if all((entry["place"], entry["seed"]) != (place, seed) for entry in read(work, task.name)):
+                yield task.name, place, seed
+
+
+def jobs(work: Path, tasks: list[Task], recipes: int) -> Iterator[tuple[str, int, int]]:
+    """What is left, as (task, row, seed), row -1 the baseline.
+
+    First one baseline a task, then rows round all tasks, so that any stop is even.
+    """
+    done = {task.name: {(entry["place"], entry["seed"]) for entry in read(work, task.name)} for task in tasks}
+    wanted = [(-1, 0), *((place, 0) for place in range(min(20, recipes)))]
+    wanted += [(-1, seed) for seed in range(1, BASELINES)]
+    wanted += [(place, 0) for place in range(20, recipes)]
+    for place, seed in wanted:
+        yield from ((task.name, place, seed) for task in tasks if (place, seed) not in done[task.name])
+
+
+def read(work: Path, task: str) -> list[dict[str, Any]]:
+    """What was recorded of a task; a line cut short by a kill does not count."""
+    path = work / f"{task}.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+_SUBJECTS: dict[str, Subject] = {}
+
+
+def _one(job: tuple[str, int, int, str, str]) -> dict[str, Any]:
+    name, place, seed, data, work = job
+    torch.set_num_threads(1)
+    if name not in _SUBJECTS:
+        _SUBJECTS[name] = Subject(next(task for task in TASKS if task.name == name), Path(data), Path(work))
+    found = trained(_SUBJECTS[name], None if place < 0 else rows()[place], seed)
+    return {"task": name, "place": place, **found}
+
+
+def record(data: Path, work: Path, wanted: Iterator[tuple[str, int, int]], workers: int, minutes: float) -> None:
+    """Train what is wanted and write a line for each."""
+    work.mkdir(parents=True, exist_ok=True)
+    began, count = time.monotonic(), 0
+    left = [(*job, str(data), str(work)) for job in wanted]
+    context = multiprocessing.get_context("forkserver")
+    first = [job for job in left if job[1:3] == (-1, 0)]
+    for part in (first, [job for job in left if job[1:3] != (-1, 0)]):
+        with context.Pool(workers) as pool:
+            for found in pool.imap_unordered(_one, part):
+                with (work / f"{found['task']}.jsonl").open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(found) + "\n")
+                count += 1
+                if count % 50 == 0:
+                    print(f"{count} of {len(left)} trainings, {(time.monotonic() - began) / 60:.1f} min", flush=True)
+                if time.monotonic() - began > 60 * minutes:
+                    pool.terminate()
+                    print(f"stopped after {count} of {len(left)} trainings; run it again to go on")
+                    return
+
+
+def facts_of(task: Task, data: Path, work: Path) -> dict[str, Any]:
+    """What the readers of the records must know of a task; kept in the work folder, since opening it takes seconds."""
+    path = work / f"{task.name}.facts.json"
+    if not path.exists():
+        subject = Subject(task, data, work)
+        profile, judge = subject.setting.profile, subject.setting.judge
+        keep = subject.recipe(rows()[0], 0).keep
+        known = {
+            "family": task.family, "metrics": list(task.metrics), "direction": judge.metric.direction, "task": profile.task,
+            "length": subject.length, "passes": profile.passes, "model_kind": profile.model_kind, "keep": keep, "rows": profile.rows,
+            "valid_rows": profile.valid_rows, "audit_rows": profile.audit_rows, "batch_size": profile.batch_size,
+            "parameters": profile.parameters, "normalisation": list(profile.normalisation), "label_noise": profile.label_noise,
+            "losses": subject.losses, "steps_per_epoch": subject.setting.steps_per_epoch,
+        }  # fmt: skip
+        path.write_text(json.dumps(known), encoding="utf-8")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--pack", action="store_true", help="write what was recorded into records.npz, and train nothing")
+    parser.add_argument("--again", action="store_true", help="after --pack: the best recipe of each task on further seeds")
+    parser.add_argument("--minutes", type=float, default=90)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--recipes", type=int, default=len(rows()))
+    args = parser.parse_args()
+    tasks = [task for task in TASKS if not args.only or task.name in args.only]
+    if args.pack:
+        pack(args.work, {task.name: facts_of(task, args.data, args.work) for task in tasks}, rows(), LOOKS, AVERAGED, BASELINES)
+        return
+    np.seterr(all="ignore")
+    wanted = again(args.work, tasks) if args.again else jobs(args.work, tasks, args.recipes)
+    record(args.data, args.work, wanted, args.workers, args.minutes)
+
+
+if __name__ == "__main__":
+    main()
