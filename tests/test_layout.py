@@ -25,7 +25,7 @@ LADDER = (
     ("_profile", "_targets", "_measure"),
     ("catalogue", "zh"),
     ("_recipe",),
-    ("_parts", "_judge", "_constraints", "_prior"),
+    ("_parts", "_judge", "_constraints", "_portfolio", "_prior"),
     ("_average", "_bench", "_demands", "_step", "_loop", "_rehearse"),
     ("engines",),
     ("_verdict", "policies"),

@@ -95,15 +95,15 @@ def test_rows_that_belong_together_widen_the_interval() -> None:
 
 def test_assumed_noise_is_the_upper_quartile_carried_to_the_end_and_never_below_what_records_say() -> None:
     pairs = [(10.0, 12.0), (10.0, 10.2), (10.0, 11.0)]
-    found = assumed_noise(pairs, "min", 1.0)
+    found = assumed_noise(pairs, "min", 1.0, 0.02)
     assert found is not None
     carried = [((a - b) / ((a + b) / 2)) ** 2 / 2 for a, b in pairs]
     assert found.variance == pytest.approx(np.quantile(carried, 0.75))
     assert found.assumed
-    lucky = assumed_noise([(10.0, 10.0)], "min", 1.0)
+    lucky = assumed_noise([(10.0, 10.0)], "min", 1.0, 0.02)
     assert lucky is not None
     assert lucky.variance == pytest.approx(4 / 5 * 0.02**2), "two seeds that agree by luck prove nothing"
-    assert assumed_noise([(math.nan, 1.0)], "min", 1.0) is None
+    assert assumed_noise([(math.nan, 1.0)], "min", 1.0, 0.02) is None
 
 
 def test_assumed_noise_calls_equal_recipes_different_in_about_one_case_of_twenty() -> None:
@@ -113,13 +113,33 @@ def test_assumed_noise_calls_equal_recipes_different_in_about_one_case_of_twenty
         for _ in range(400):
             shared = generator.normal(size=2)
             readings = [1 + deviation * (0.7 * shared + 0.7 * generator.normal(size=2)) for _ in range(2)]
-            noise = assumed_noise([(float(a), float(b)) for a, b in readings], "min", 1.0)
+            noise = assumed_noise([(float(a), float(b)) for a, b in readings], "min", 1.0, 0.02)
             assert noise is not None
             mine, theirs = generator.normal(1.0, deviation, 2)
-            low, high = two_sided(mine - theirs, *combine(1e-12, 1000.0, 2 * noise.variance, noise.df))
+            low, high = two_sided(mine - theirs, *combine(1e-12, 1000.0, noise.of_difference(settles=False), noise.df))
             false += not low <= 0 <= high
             trials += 1
     assert false / trials < 0.08, "nominally 5 %, with the verdict resting on seeds alone"
+
+
+def test_a_baseline_that_still_moves_at_its_end_is_not_taken_for_settled() -> None:
+    still = assumed_noise([(10.0, 10.0)], "min", 10.0, 0.02, late=[10.0, 10.0, 10.1])
+    moving = assumed_noise([(10.0, 10.0)], "min", 10.0, 0.02, late=[16.0, 13.0, 10.0])
+    assert still is not None
+    assert moving is not None
+    assert still.variance == pytest.approx(4 / 5 * 0.2**2)
+    assert moving.variance == pytest.approx(3.0**2 / 2)
+
+
+def test_a_recipe_whose_lr_falls_leaves_less_to_the_seed() -> None:
+    noise = SeedNoise(0.04, 5.0, assumed=True, settled=0.25)
+    assert noise.of_difference(settles=False) == pytest.approx(0.08)
+    assert noise.of_difference(settles=True) == pytest.approx(0.05)
+    mine, theirs, target = pair(300, 0.3, 2)
+    wide, narrow = (
+        compare(MAE, mine, theirs, target, units=None, noise=noise, resamples=200, seed=0, settles=settles) for settles in (False, True)
+    )
+    assert narrow.standard_error < wide.standard_error
 
 
 def test_the_noise_of_a_share_is_largest_in_the_middle() -> None:

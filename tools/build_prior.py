@@ -1,48 +1,48 @@
-"""Learn the portfolio from the records: for each kind of model an ordered list of recipes, and what it is worth on families not seen.
+"""Learn portfolio.toml from the records, and judge it on families of tasks that it has not seen.
 
-Run: python tools/build_prior.py [--write] [--size 8]
-Without `--write` it only prints. The list is greedy: each next recipe is the one that lowers most the mean, over tasks, of the best regret
-in the list so far (Metz et al., arXiv:2002.11887; Feurer et al., arXiv:2007.04074), tasks of the same kind of model counting more.
+Run: python tools/build_prior.py [--write]
+Without `--write` it only prints: for each kind of task the order in which its recipes would be tried, and what the list is worth with one
+task held out and with its whole family held out. The order itself is the product's (`fallline._portfolio`).
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from fallline import catalogue
+from fallline._portfolio import WORST, Facts, Floats, Portfolio, relative_noise
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks" / "price"))
 
 from records import AUDIT, VALID, TaskRecords, load  # noqa: E402  (it lies beside the benchmarks)
 
-Floats = NDArray[np.float64]
-KINDS = ("mlp", "cnn", "recurrent", "transformer")
-SAME_KIND = 3.0  # a task of the same kind of model weighs so much more: four kinds, so that it still has under half of all weight
-WORST = 2.0  # regrets are cut here: how far beyond the default a bad recipe lands says nothing about a good one
+FILE = ROOT / "src" / "fallline" / "portfolio.toml"
 BEST_OF = 3  # the best is the mean of the three best, so that one lucky training does not set the scale
 SEEDS_APART = 2.0  # a gap between default and best below so many deviations of a seed counts as that many
+FEW_SEEDS = 3  # fewer say nothing of a deviation
+WINDOW = 0.01  # averaged weights were recorded over about a hundredth of the length
+SIZE = 8  # recipes that the dearest plan takes from the list
+
+HEADER = """\
+# The portfolio, written by tools/build_prior.py from benchmarks/price/records.npz; do not edit.
+# `regret` of a task: one number a recipe, 0 = the best recorded, 1 = AdamW's default, cut at 2; `cost`: a training's time in AdamW's.
+# `shrinkage` is weight decay as lr x decay x steps; `average.share` the window of averaged weights as a share of the length.
+schema = 2
+"""
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Regret of every recipe on every task: 0 = as good as the best recorded, 1 = as AdamW's default."""
-
-    tasks: tuple[str, ...]
-    kinds: tuple[str, ...]
-    families: tuple[str, ...]
-    regret: Floats  # (tasks, recipes)
-    cost: Floats  # (recipes,) seconds of a training over those of AdamW's default, median over tasks
-
-
-def scores(records: Mapping[str, TaskRecords]) -> Scores:
-    """Regrets as the mean of those on valid and on audit: two looks at the same training are less noisy than one."""
-    regrets = []
+def regrets(records: Mapping[str, TaskRecords]) -> Floats:
+    """(tasks, recipes), NaN where nothing was recorded: the mean of the regrets on valid and on audit, less noisy than either."""
+    found = []
     for task in records.values():
         both = []
         for split in (VALID, AUDIT):
@@ -52,70 +52,154 @@ def scores(records: Mapping[str, TaskRecords]) -> Scores:
             base = base[np.isfinite(base)]
             gap = max(float(base.mean()) - best, SEEDS_APART * float(base.std(ddof=1)) if len(base) > 1 else 0.0, 1e-12)
             both.append(np.where(np.isfinite(values), (values - best) / gap, WORST))
-        regrets.append(np.clip(np.mean(both, axis=0), 0.0, WORST))
+        regret = np.clip(np.mean(both, axis=0), 0.0, WORST)
+        regret[~np.tile(task.recorded, 2)] = np.nan
+        found.append(regret)
+    return np.array(found)
+
+
+def costs(records: Mapping[str, TaskRecords]) -> Floats:
+    """Time of a training over that of AdamW's, by optimizer: the median over tasks of the median over recipes.
+
+    Times were taken while the machine did other work too; a median over hundreds of trainings forgives that.
+    """
+    rows = next(iter(records.values())).rows
+    names = [str(row["optimizer"]["name"]) for row in rows]
+    by_name: dict[str, float] = {}
+    for name in set(names):
+        mine, adamw = ([k for k, other in enumerate(names) if other == one] for one in (name, "adamw"))
+        ratios = [np.nanmedian(task.seconds[mine]) / np.nanmedian(task.seconds[adamw]) for task in records.values()]
+        by_name[name] = round(float(np.nanmedian(ratios)), 2)
+    return np.array([by_name[name] for name in names] * 2)
+
+
+def known(records: Mapping[str, TaskRecords]) -> Portfolio:
+    """The records as a portfolio over all recipes, whatever loss they have; a recipe's number is that of the records."""
     some = next(iter(records.values()))
-    return Scores(
+    return Portfolio(
+        recipes=tuple(row_of(some, recipe) for recipe in range(some.count)),
+        cost=costs(records),
         tasks=tuple(records),
-        kinds=tuple(str(task.facts["model_kind"]) for task in records.values()),
-        families=tuple(str(task.facts["family"]) for task in records.values()),
-        regret=np.array(regrets),
-        cost=np.ones(some.count),
+        facts=tuple(Facts.read(task.facts) for task in records.values()),
+        regret=regrets(records),
+        directions=tuple(str(task.facts["direction"]) for task in records.values()),
+        noise=np.array([seed_noise(task, task.default[:, AUDIT]) for task in records.values()]),
+        settled=np.array([seed_noise(task, task.reference[:, AUDIT] if len(task.reference) else np.empty(0)) for task in records.values()]),
     )
 
 
-def portfolio(known: Scores, kind: str, size: int, among: Sequence[int], patience: float = 0.0) -> list[int]:
-    """The greedy list for one kind of model, over the recipes `among`. `patience`: regret that one training's more cost may buy."""
-    weights = np.array([SAME_KIND if other == kind else 1.0 for other in known.kinds])
-    weights /= weights.sum()
-    chosen: list[int] = []
-    best = np.full(len(known.tasks), WORST)
-    for _ in range(size):
-        gains = {
-            recipe: float(weights @ np.minimum(best, known.regret[:, recipe])) + patience * known.cost[recipe]
-            for recipe in among
-            if recipe not in chosen
-        }
-        chosen.append(min(gains, key=lambda recipe: (gains[recipe], recipe)))
-        best = np.minimum(best, known.regret[:, chosen[-1]])
-    return chosen
+def seed_noise(task: TaskRecords, over_seeds: Floats) -> float:
+    """The deviation of the metric over seeds, relative to what it is in proportion to."""
+    values = over_seeds[np.isfinite(over_seeds)] * task.sign
+    if len(values) < FEW_SEEDS:
+        return math.nan
+    return float(values.std(ddof=1)) / (relative_noise(str(task.facts["direction"]), float(values.mean())) or math.nan)
 
 
-def without(known: Scores, hidden: Sequence[int]) -> Scores:
-    """The scores without some tasks."""
-    kept = [number for number in range(len(known.tasks)) if number not in hidden]
-    return Scores(
-        tuple(known.tasks[k] for k in kept),
-        tuple(known.kinds[k] for k in kept),
-        tuple(known.families[k] for k in kept),
-        known.regret[kept],
-        known.cost,
-    )
+def eligible(records: Mapping[str, TaskRecords], *, extra: bool = False) -> list[int]:
+    """The recipes a portfolio is made of: recorded everywhere, with the first loss of each task (losses are ranked by the profile).
 
-
-def first_losses(records: Mapping[str, TaskRecords]) -> list[int]:
-    """The recipes with the first loss of each task: what a portfolio is made of; losses are ranked by the profile, not by it."""
+    Averages are no recipes of their own where the optimizer averages already. `extra`: also what needs a package not everybody has.
+    """
     some = next(iter(records.values()))
-    firsts = [number for number, row in enumerate(some.rows) if row["loss"] == 0 and row["optimizer"]["name"] not in NEEDS_EXTRA]
-    return [*firsts, *(number + len(some.rows) for number in firsts if some.rows[number]["optimizer"]["name"] != "schedule_free_adamw")]
+    found = []
+    for recipe in range(some.count):
+        row = some.rows[recipe % len(some.rows)]
+        entry = catalogue.optimizer(row["optimizer"]["name"])
+        if row["loss"] or (entry.package and not extra) or (entry.switches and recipe >= len(some.rows)):
+            continue
+        if all(task.recorded[recipe % len(some.rows)] for task in records.values()):
+            found.append(recipe)
+    return found
 
 
-NEEDS_EXTRA = ("lion", "soap", "adan", "schedule_free_adamw")  # of the package pytorch_optimizer, which not everybody installs
+def row_of(task: TaskRecords, recipe: int) -> dict[str, Any]:
+    """A recorded recipe as a row of portfolio.toml."""
+    row = task.rows[recipe % len(task.rows)]
+    averaged = recipe >= len(task.rows)
+    kept = {key: row[key] for key in ("optimizer", "schedule", "clip", "shrinkage") if key in row and row[key] != {"name": "none"}}
+    name = f"{row['optimizer']['name']}-{row['schedule']['name'].replace('_', '-')}-{row['optimizer']['lr']:.2g}"
+    return {"name": name + ("-averaged" if averaged else ""), **kept, **({"average": {"share": WINDOW}} if averaged else {})}
+
+
+def without(whole: Portfolio, hidden: Sequence[int]) -> Portfolio:
+    """The portfolio as it would be without some tasks."""
+    kept = [number for number in range(len(whole.tasks)) if number not in hidden]
+    named = {name: tuple(getattr(whole, name)[k] for k in kept) for name in ("tasks", "facts", "directions")}
+    return replace(whole, **named, **{name: getattr(whole, name)[kept] for name in ("regret", "noise", "settled")})
+
+
+def unseen(records: Mapping[str, TaskRecords], whole: Portfolio, name: str, *, family: bool = True) -> Portfolio:
+    """The portfolio without the family of a task, or only without the task itself."""
+    mine = records[name].facts["family"]
+    return without(
+        whole, [k for k, other in enumerate(whole.tasks) if other == name or (family and records[other].facts["family"] == mine)]
+    )
+
+
+def held_out(records: Mapping[str, TaskRecords], whole: Portfolio, name: str, among: Sequence[int], *, family: bool = True) -> list[int]:
+    """The order for one task, learned without its family, or only without itself."""
+    return unseen(records, whole, name, family=family).order(Facts.read(records[name].facts), SIZE, among)
+
+
+def worth(whole: Portfolio, orders: Mapping[str, list[int]], count: int) -> float:
+    """Mean over tasks of the best regret among the first `count` recipes of each task's order."""
+    return float(np.mean([whole.regret[k, orders[name][:count]].min() for k, name in enumerate(whole.tasks)]))
+
+
+def written(records: Mapping[str, TaskRecords], whole: Portfolio, among: Sequence[int]) -> str:
+    """portfolio.toml."""
+    lines = [HEADER]
+    for recipe in among:
+        lines += [
+            "[[recipe]]",
+            *(f"{key} = {_toml(value)}" for key, value in whole.recipes[recipe].items()),
+            f"cost = {whole.cost[recipe]:g}",
+            "",
+        ]
+    for number, (name, task) in enumerate(records.items()):
+        facts = task.facts
+        lines += [
+            "[[task]]",
+            f"name = {_toml(name)}",
+            *(f"{key} = {_toml(facts[key])}" for key in ("task", "model_kind", "passes", "normalisation", "direction")),
+        ]
+        noise, settled = (float(f"{value:.3g}") for value in (whole.noise[number], whole.settled[number]))
+        lines += [f"noise = {noise}", f"settled = {settled}"]
+        lines += [f"regret = [{', '.join(f'{value:.2f}' for value in whole.regret[number, among])}]", ""]
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(inner) for inner in value)}]"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true", help="write portfolio.toml")
-    parser.add_argument("--size", type=int, default=8)
     args = parser.parse_args()
     records = load()
-    known, among = scores(records), first_losses(records)
+    whole = known(records)
+    among = eligible(records)
     some = next(iter(records.values()))
-    for kind in KINDS:
-        chosen = portfolio(known, kind, args.size, among)
-        reached = [float(np.minimum.reduce(known.regret[:, chosen[: n + 1]], axis=1).mean()) for n in range(len(chosen))]
-        print(f"{kind}:")
-        for recipe, regret in zip(chosen, reached, strict=True):
-            print(f"  {some.name_of(recipe):32s} alone {known.regret[:, recipe].mean():.3f}, list so far {regret:.3f}")
+    print(f"{len(among)} recipes on {len(records)} tasks\n")
+    print("| list of | with the task held out | with its family held out | in hindsight, one list for all |\n|---|---|---|---|")
+    alone = {name: held_out(records, whole, name, among, family=False) for name in records}
+    families = {name: held_out(records, whole, name, among) for name in records}
+    together = {name: whole.order(Facts.read(task.facts), SIZE, among) for name, task in records.items()}
+    for count in (1, 2, 3, 4, 6, 8):
+        print(f"| {count} | {worth(whole, alone, count):.3f} | {worth(whole, families, count):.3f} | {worth(whole, together, count):.3f} |")
+    for facts in dict.fromkeys(whole.facts):
+        order = whole.order(facts, SIZE, among)
+        print(f"\n{facts}:\n  {', '.join(some.name_of(recipe) for recipe in order)}")
+    if args.write:
+        with_extra = eligible(records, extra=True)
+        FILE.write_text(written(records, whole, with_extra), encoding="utf-8")
+        print(f"\nwrote {FILE}")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
+from prior import eligible, held_out, known
 from records import AUDIT, TaskRecords, load
 from replayed import Policy, race
-from report import Scale, held_out, scale, with_loss
-
-from build_prior import scores
+from report import Scale, scale, with_loss
 
 DEFAULT = Policy()
 
@@ -57,8 +56,8 @@ def measured(
 
 def main() -> None:
     records = load()
-    known = scores(records)
-    orders = {name: held_out(records, known, name) for name in records}
+    whole, among = known(records), eligible(records)
+    orders = {name: held_out(records, whole, name, among) for name in records}
     scales = {name: scale(task) for name, task in records.items()}
     print("| policy | mean regret | worst | worse than default | price |\n|---|---|---|---|---|")
     for name, policy in variants():

@@ -28,7 +28,7 @@ from fallline._bench import Diverged, Workbench
 from fallline._demands import judging
 from fallline._judge import Judge, link_of, predict
 from fallline._planning import length_of
-from fallline._prior import _recipe, baseline, loss_part
+from fallline._prior import _recipe, baseline, loss_part, plain_loss
 from fallline._recipe import Frame, Recipe
 from fallline._setting import Setting, prepare
 from fallline._step import Training, start
@@ -203,7 +203,7 @@ def facts_of(task: Task, data: Path, work: Path) -> dict[str, Any]:
             "length": subject.length, "passes": profile.passes, "model_kind": profile.model_kind, "keep": keep, "rows": profile.rows,
             "valid_rows": profile.valid_rows, "audit_rows": profile.audit_rows, "batch_size": profile.batch_size,
             "parameters": profile.parameters, "normalisation": list(profile.normalisation), "label_noise": profile.label_noise,
-            "losses": subject.losses, "steps_per_epoch": subject.setting.steps_per_epoch,
+            "losses": subject.losses, "plain_loss": plain_loss(profile), "steps_per_epoch": subject.setting.steps_per_epoch,
         }  # fmt: skip
         path.write_text(json.dumps(known), encoding="utf-8")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

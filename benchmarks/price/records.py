@@ -89,6 +89,11 @@ class TaskRecords:
         return int(np.nanargmin(np.where(np.isfinite(self.finals[:, VALID]), self.finals[:, VALID], np.nan)))
 
     @cached_property
+    def recorded(self) -> NDArray[np.bool_]:
+        """(rows,): whether a row was trained at all; one that failed was."""
+        return np.asarray(np.isfinite(self.seconds))
+
+    @cached_property
     def finals(self) -> Floats:
         """(recipes, 2): the metric of what each recipe hands back, on valid and on audit."""
         return np.array([[self.at(recipe, 1.0, split) for split in (VALID, AUDIT)] for recipe in range(self.count)])

@@ -10,22 +10,16 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from peers import PEERS
+from prior import eligible, held_out, known
 from records import AUDIT, TaskRecords, load
 from replayed import PLANS, Picked, at_price_one, race
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-
-from build_prior import Scores, first_losses, portfolio, scores, without
-
 PRICES = (1.0, 2.0, 3.5, 8.0, 20.0)
-SIZE = 8
 
 
 @dataclass(frozen=True)
@@ -52,13 +46,6 @@ def scale(task: TaskRecords) -> Scale:
     return Scale(float(again.mean()), float(base.mean()), error)
 
 
-def held_out(records: Mapping[str, TaskRecords], known: Scores, name: str, size: int = SIZE) -> list[int]:
-    """The portfolio for a task, learned without its family."""
-    family = records[name].facts["family"]
-    hidden = [k for k, other in enumerate(known.families) if other == family]
-    return portfolio(without(known, hidden), str(records[name].facts["model_kind"]), size, first_losses(records))
-
-
 def with_loss(task: TaskRecords, recipe: int) -> list[int]:
     """The same set-up with the task's other losses, where they were recorded."""
     row = task.rows[recipe % len(task.rows)]
@@ -76,13 +63,13 @@ def ours(task: TaskRecords, order: list[int], price: float) -> Picked:
 
 def table(records: Mapping[str, TaskRecords], seeds: int) -> tuple[dict[str, dict[float, list[float]]], dict[str, Scale]]:
     """Regrets: who -> price -> one a task (a mean over seeds)."""
-    known = scores(records)
+    whole, among = known(records), eligible(records)
     scales = {name: scale(task) for name, task in records.items()}
     found: dict[str, dict[float, list[float]]] = {who: {price: [] for price in PRICES} for who in ("fallline", *PEERS)}
     for name, task in records.items():
         if not scales[name].shown:
             continue
-        order = held_out(records, known, name)
+        order = held_out(records, whole, name, among)
         for price in PRICES:
             found["fallline"][price].append(scales[name].regret(ours(task, order, price).audit))
         for who, peer in PEERS.items():

@@ -11,6 +11,7 @@ from fallline._plan import FEW_EXAMPLES
 from fallline._race import Race
 from fallline._verdict import BETTER, NO_DIFFERENCE, WORSE, Comparison, SeedNoise, assumed_noise, compare, example_variance, measured_noise
 
+LATE = 0.75  # from here on looks tell whether the baseline has come to rest: five of twenty, as benchmarks/price/null.py has it
 CHEAPER_WITHIN = 0.25  # of the paired standard error: a gap that small is no reason to prefer the dearer recipe
 
 
@@ -84,7 +85,10 @@ def seed_noise(race: Race) -> SeedNoise | None:
         for entry in (race.baseline, second)
     )
     pairs = [(mine[step], theirs[step]) for step in sorted(mine.keys() & theirs.keys()) if step <= second.step]
-    return assumed_noise(pairs, race.bench.judge.metric.direction, race.baseline.value or 0.0)
+    plan = race.plan
+    late = [value for step, value in race.baseline.measured[-1].looks if step >= LATE * plan.length and value is not None]
+    found = assumed_noise(pairs, race.bench.judge.metric.direction, race.baseline.value or 0.0, plan.seed_noise, late)
+    return None if found is None else replace(found, settled=plan.settled_noise)
 
 
 def _cheapest_of_equals(race: Race, pool: list[Entered]) -> Entered:
@@ -127,5 +131,11 @@ def _compared(race: Race, winner: Entered, baseline: Entered, noise: SeedNoise |
     mine, theirs = race.outputs(winner, split, at), race.outputs(baseline, split, at)
     return compare(
         bench.judge, mine, theirs, bench.targets(split), units=data.audit_units,
-        noise=None if winner is baseline else noise, resamples=race.plan.resamples, seed=race.plan.seed,
+        noise=None if winner is baseline else noise, resamples=race.plan.resamples, seed=race.plan.seed, settles=_settles(winner, at),
     )  # fmt: skip
+
+
+def _settles(entry: Entered, at: int | None) -> bool:
+    """Whether what is compared is the end of a training whose lr falls, or an average: both leave less to the seed than a constant lr."""
+    recipe = entry.trial.recipe
+    return at is None and not recipe.schedule.own and (recipe.average is not None or not catalogue.schedule(recipe.schedule.name).flat)

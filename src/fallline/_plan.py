@@ -92,6 +92,8 @@ class Plan:
     lanes: int = 1
     abreast: int = 1  # of the lanes, those that have a core each: processes; fused lanes share one
     figures: Mapping[str, float] = field(default_factory=dict)  # steps a second of each engine that was measured, all lanes together
+    seed_noise: float = 0.0  # relative deviation that another seed gives the baseline, on recorded tasks like this
+    settled_noise: float = 1.0  # of its variance, what is left to a recipe whose lr falls to its end
     shadow_decay: float | None = None  # rungs judge averaged weights: the data are passed less than three times
     estimate: Mapping[str, float] = field(default_factory=dict)  # work, seconds, memory_bytes, judging_s (of it, resampling)
     notes: tuple[str, ...] = ()

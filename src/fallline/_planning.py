@@ -32,7 +32,8 @@ from fallline._plan import (
     threads_for,
     widest,
 )
-from fallline._prior import MANY_PASSES, baseline, candidates
+from fallline._portfolio import MANY_PASSES, Facts, portfolio
+from fallline._prior import baseline, candidates
 from fallline._recipe import Frame, Recipe
 from fallline._setting import Setting, threads
 from fallline._step import start
@@ -104,7 +105,9 @@ def make_plan(
     if resamples < resamples_for(profile.audit_rows):
         call = f"a call of {setting.judge.metric.name} takes {1000 * metric_s:.2g} ms"
         notes.append(f"{call}: intervals from {resamples} resamples, coarser than from {resamples_for(profile.audit_rows)}")
+    noise, settled = portfolio().seed_noise(Facts.of(profile), setting.judge.metric.direction)
     return Plan(
+        seed_noise=noise, settled_noise=settled,
         shape=shape, length=length, rungs=rungs, baseline=base, candidates=tuple(entered), seed=seed,
         look_rows=look_rows, resamples=resamples,
         threads=engines.threads, engine=engines.engine, lanes=engines.lanes, abreast=engines.abreast, figures=engines.figures,

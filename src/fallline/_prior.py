@@ -1,25 +1,22 @@
-"""Prior: from a profile to an ordered portfolio of candidates, each with its reason. The portfolio is data, in portfolio.toml."""
+"""Prior: from a profile to the candidates of a race, each with its reason: recipes of the learned portfolio, and losses for them."""
 
 from __future__ import annotations
 
 import random
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from fallline import catalogue
 from fallline._constraints import Constraints
 from fallline._errors import UsageError
 from fallline._judge import Judge, stock_loss
+from fallline._portfolio import MANY_PASSES, Facts, portfolio
 from fallline._problem import Problem
 from fallline._profile import Profile
 from fallline._recipe import OWN, Average, Frame, LrChange, Part, Recipe
 from fallline.catalogue import Hyperparameter, Value
 
-MANY_PASSES = 3.0  # from three passes over the data on, the best checkpoint is handed back; below, the last
 METRIC_SPEAKS = 2.0  # what the user wants outweighs what the targets look like (at most 1) and custom (0.5)
 LR_CHILD = 1 / 3  # short races choose lr 0.4 to 1.2 decades too high; a third is half a decade
 AVERAGE_FLOOR = 0.9  # a window of ten steps, however short the training
@@ -42,11 +39,6 @@ class RankedLoss:
     name: str
     score: float
     why: str
-
-
-@cache
-def _portfolio() -> Mapping[str, Any]:
-    return tomllib.loads(files("fallline").joinpath("portfolio.toml").read_text(encoding="utf-8"))
 
 
 def ranked_losses(profile: Profile, judge: Judge) -> list[RankedLoss]:
@@ -128,7 +120,7 @@ def baseline(problem: Problem, profile: Profile, frame: Frame, steps_per_epoch: 
 def candidates(
     problem: Problem, profile: Profile, judge: Judge, constraints: Constraints, frame: Frame, *, count: int, second_losses: int
 ) -> list[Candidate]:
-    """The first `count` recipes of the portfolio for this kind of model, then the first of them with `second_losses` other losses."""
+    """The first `count` recipes of the portfolio for a problem like this, then the first of them with `second_losses` other losses."""
     for name in constraints.losses:
         if reason := catalogue.loss(name).applies(profile):
             fitting = ", ".join(loss.name for loss in ranked_losses(profile, judge))
@@ -140,15 +132,7 @@ def candidates(
     parts = [Part(OWN)] if own_loss else [constraints.loss_part(loss_part(name, profile, problem)) for name in losses]
     if not parts:
         raise UsageError(f"no loss can be a candidate: {'; '.join(f'{name} {why}' for name, why in why_not(profile).items())}")
-    ordered = [row for row in _rows(profile) if not _cannot(row, profile) and not (problem.loop is not None and "average" in row)]
-    if problem.loop is not None:  # it clips as it likes and knows no average: a recipe says only what was done
-        ordered = [{key: value for key, value in row.items() if key != "clip"} for row in ordered]
-    entered: list[Candidate] = []
-    for row in ordered:
-        made = _recipe(row, parts[0], profile, frame)
-        kept = constraints.apply(made)
-        if kept is not None and all(kept != other.recipe for other in entered):
-            entered.append(Candidate(row["name"], kept, row["reason"], row["source"]))
+    entered = _from_portfolio(problem, profile, constraints, parts[0], count, frame)
     entered = _filled(entered, constraints, profile, parts[0], count, frame)[:count]
     for part in parts[1 : 1 + second_losses]:
         first = entered[0]
@@ -215,13 +199,27 @@ def _moved(part: Part, space: Mapping[str, Hyperparameter], generator: random.Ra
     return Part(part.name, settings)
 
 
-def _rows(profile: Profile) -> list[Mapping[str, Any]]:
-    rows = {row["name"]: row for row in _portfolio()["recipe"]}
-    return [rows[name] for name in _portfolio()["order"][profile.model_kind]]
-
-
-def _cannot(row: Mapping[str, Any], profile: Profile) -> str:
-    return catalogue.optimizer(row["optimizer"]["name"]).applies(profile)
+def _from_portfolio(problem: Problem, profile: Profile, constraints: Constraints, loss: Part, count: int, frame: Frame) -> list[Candidate]:
+    """The portfolio's order for this problem, among the recipes that can run here and keep the constraints."""
+    held, facts = portfolio(), Facts.of(profile)
+    made: dict[int, Recipe] = {}
+    own_loop = problem.loop is not None  # it clips as it likes and knows no average: a recipe says only what was done
+    for number, row in enumerate(held.recipes):
+        if catalogue.optimizer(row["optimizer"]["name"]).applies(profile) or (own_loop and "average" in row):
+            continue
+        if own_loop:
+            row = {key: value for key, value in row.items() if key != "clip"}
+        kept = constraints.apply(_recipe(row, loss, profile, frame))
+        if kept is not None and kept not in made.values():
+            made[number] = kept
+    order = held.order(facts, count, list(made))
+    source = f"{len(held.tasks)} recorded tasks, those like this one counting more (benchmarks/price)"
+    entered = []
+    for place, number in enumerate(order):
+        left = f"{held.left(facts, order[: place + 1]):.0%} of the way from the best to AdamW's default"
+        reason = f"best alone on recorded tasks, leaving {left}" if not place else f"best beside those before it, leaving {left}"
+        entered.append(Candidate(held.recipes[number]["name"], made[number], reason, source))
+    return entered
 
 
 def _recipe(row: Mapping[str, Any], loss: Part, profile: Profile, frame: Frame) -> Recipe:
@@ -250,8 +248,10 @@ def _decayed(settings: Mapping[str, Value], shrinkage: float, frame: Frame) -> d
     name = "weight_decay" if "weight_decay" in settings else "l2"
     if name not in settings:
         return dict(settings)
-    repeated = 1.0 if name == "weight_decay" else 1 / (1 - float(settings.get("momentum", 0.0) or 0.0))
-    return {**settings, name: float(f"{shrinkage / (float(settings['lr'] or 1.0) * repeated * frame.steps):.3g}")}
+    lr, momentum = settings["lr"], settings.get("momentum", 0.0)
+    assert isinstance(lr, float) and isinstance(momentum, float)
+    repeated = 1.0 if name == "weight_decay" else 1 / (1 - momentum)
+    return {**settings, name: float(f"{shrinkage / (lr * repeated * frame.steps):.3g}")}
 
 
 def _filled(entered: list[Candidate], constraints: Constraints, profile: Profile, loss: Part, count: int, frame: Frame) -> list[Candidate]:

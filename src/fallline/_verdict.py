@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fallline import _statistics as statistics
 from fallline._judge import Judge, Link
+from fallline._portfolio import relative_noise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 BETTER, NO_DIFFERENCE, WORSE = "better", "no difference shown", "worse"
 CONFIDENCE = 0.95  # the field's convention
 RECORDS_WEIGH = 4.0  # degrees of freedom that the records stand for: tables differ in noise by a factor of ten, so not more
-ERROR_NOISE = 0.02  # of the error itself: median over five tables judged by an error (benchmarks/seed_noise.md)
-SHARE_NOISE = 0.005  # of sqrt(p (1 - p)): between median and largest over four tables judged by a share
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class SeedNoise:
     df: float
     seeds: int = 1
     assumed: bool = False
+    settled: float = 1.0  # of the variance, what is left to a recipe whose lr falls to its end, as records have it
+
+    def of_difference(self, *, settles: bool) -> float:
+        """The variance of a difference to the baseline, one seed a side, of a recipe whose lr falls to its end or does not."""
+        return self.variance * (1 + (self.settled if settles else 1.0))
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,23 @@ class Comparison:
 
 
 def compare(
-    judge: Judge, mine: Outputs, theirs: Outputs, targets: Tensor, *, units: Any, noise: SeedNoise | None, resamples: int, seed: int
+    judge: Judge,
+    mine: Outputs,
+    theirs: Outputs,
+    targets: Tensor,
+    *,
+    units: Any,
+    noise: SeedNoise | None,
+    resamples: int,
+    seed: int,
+    settles: bool = False,
 ) -> Comparison:
     """The paired comparison of two trained models on one split.
 
     Args:
         units: ids of what is independent (row group, image, document), one an example; None: every example.
         noise: seed variance of one recipe; None leaves the interval to examples alone, and `covers` says so.
+        settles: the first recipe's lr falls to its end, which leaves it less seed variance.
     """
     value_mine, value_theirs = judge.value(mine.outputs, targets, mine.link), judge.value(theirs.outputs, targets, theirs.link)
     difference = value_mine - value_theirs
@@ -75,7 +90,7 @@ def compare(
     covers = "examples"
     if noise is not None:
         # one seed a side is compared, however many measured the noise
-        variance, df = statistics.combine(variance, df, 2 * noise.variance, noise.df)
+        variance, df = statistics.combine(variance, df, noise.of_difference(settles=settles), noise.df)
         covers = "examples+assumed seeds" if noise.assumed else "examples+seeds"
     low, high = statistics.two_sided(difference, variance, df, CONFIDENCE)
     return Comparison(
@@ -111,22 +126,25 @@ def example_variance(
     return statistics.resampled_variance(replicates, len(np.unique(ids)))
 
 
-def assumed_noise(pairs: list[tuple[float, float]], direction: str, level: float) -> SeedNoise | None:
-    """Assumed seed variance at `level`, from two seeds of one recipe read at several steps on the way there.
+def assumed_noise(
+    pairs: list[tuple[float, float]], direction: str, level: float, usual: float, late: Sequence[float] = ()
+) -> SeedNoise | None:
+    """Assumed seed variance at `level`, from two seeds of one recipe read at several steps on the way there, and from records.
 
     Each reading (a - b)^2 / 2 is carried to the level (`noise_follows`), and their upper quartile is taken. One pair of seeds can agree
     by luck (its squared difference lies below a tenth of its mean one time in four), so the variance is not let fall below the moderated
-    one, (d0 s0^2 + s^2) / (d0 + 1) on d0 + 1 degrees of freedom (Smyth 2004), with s0 from the records in benchmarks/seed_noise.md. In a
-    simulation with their noise, two equal recipes are then called different in 4 % of cases; taking the pair as known, in 17 %.
+    one, (d0 s0^2 + s^2) / (d0 + 1) on d0 + 1 degrees of freedom (Smyth 2004), with s0 from `usual`, the relative deviation on recorded
+    tasks like this one. Nor is it let fall below (a - b)^2 / 2 of any two neighbours in `late`, the last looks of that recipe: where
+    it still moves from look to look, another seed is another look (benchmarks/price/null.py).
     """
     carry = noise_follows(direction, level)
     readings = [(carry((a + b) / 2) * (a - b)) ** 2 / 2 for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
     if not readings:
         return None
-    read = float(np.quantile(readings, 0.75))
-    usual = _usual_deviation(direction, level)
-    floor = read if usual is None else (RECORDS_WEIGH * usual**2 + read) / (RECORDS_WEIGH + 1)
-    return SeedNoise(max(read, floor), RECORDS_WEIGH + 1, assumed=True)
+    read, scale = float(np.quantile(readings, 0.75)), relative_noise(direction, level)
+    floor = read if scale is None else (RECORDS_WEIGH * (usual * scale) ** 2 + read) / (RECORDS_WEIGH + 1)
+    moves = max(((a - b) ** 2 / 2 for a, b in pairwise(late)), default=0.0)
+    return SeedNoise(max(read, floor, moves), RECORDS_WEIGH + 1, assumed=True)
 
 
 def noise_follows(direction: str, level: float) -> Callable[[float], float]:
@@ -144,15 +162,6 @@ def noise_follows(direction: str, level: float) -> Callable[[float], float]:
         return 1.0
 
     return factor
-
-
-def _usual_deviation(direction: str, level: float) -> float | None:
-    """What another seed usually does to a metric at this level, from records; None where there are none of its kind."""
-    if direction == "min" and level > 0:
-        return ERROR_NOISE * level
-    if direction == "max" and 0 < level < 1:
-        return SHARE_NOISE * math.sqrt(level * (1 - level))
-    return None
 
 
 def measured_noise(groups: list[list[float]], seeds: int) -> SeedNoise | None:

@@ -1,0 +1,145 @@
+"""Portfolio: recipes and what they did on recorded tasks, in portfolio.toml, and the order in which a new problem tries them.
+
+The file is written by tools/build_prior.py from records (benchmarks/price). Regret: 0 is the best recorded of a task, 1 is AdamW's default.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline._profile import Profile
+
+Floats = NDArray[np.float64]
+
+MANY_PASSES = 3.0  # from three passes over the data on, the best checkpoint is handed back; below, the last
+WORST = 2.0  # regrets are cut here: how far beyond the default a bad recipe lands says nothing about a good one
+VALUES = ("regression", "count", "quantile")  # tasks whose targets are numbers; all others tell classes apart
+ALIKE = {
+    "model_kind": 3.0,
+    "values": 1.5,
+    "passes": 1.5,
+    "normalised": 1.5,
+}  # what a likeness in this weighs; judged by tools/build_prior.py
+COST_WEIGHS = 0.05  # of regret for each further plain training of time that a recipe takes: a twentieth of what there is to gain
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What makes two problems alike for an optimizer: the kind of model, of target, how often data are seen, whether layers normalise."""
+
+    model_kind: str
+    values: bool
+    passes: bool  # three or more
+    normalised: bool
+
+    @classmethod
+    def of(cls, profile: Profile) -> Facts:
+        """The facts of a profile."""
+        return cls.read(vars(profile) | {"model_kind": profile.model_kind})
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Facts:
+        """The same from anything that names them: a profile's fields, or what is recorded of a task."""
+        return cls(str(facts["model_kind"]), facts["task"] in VALUES, float(facts["passes"]) >= MANY_PASSES, bool(facts["normalisation"]))
+
+    def likeness(self, other: Facts) -> float:
+        """How much a task with the other facts says about one with these: 1 where nothing is shared."""
+        weight = 1.0
+        for name, factor in ALIKE.items():
+            weight *= factor if getattr(self, name) == getattr(other, name) else 1.0
+        return weight
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """The recorded tasks, the recipes tried on all of them, and what came out."""
+
+    recipes: tuple[Mapping[str, Any], ...]  # rows: name, optimizer, schedule, clip, shrinkage, average
+    cost: Floats  # (recipes,) time of a training in plain trainings
+    tasks: tuple[str, ...]
+    facts: tuple[Facts, ...]  # one a task
+    regret: Floats  # (tasks, recipes), of 0 to WORST
+    directions: tuple[str, ...]  # of each task's metric
+    noise: Floats  # (tasks,) what another seed does to AdamW's default, as `relative_noise` has it
+    settled: Floats  # (tasks,) the same of the best recipe of the task, whose lr falls to its end
+
+    def weights(self, facts: Facts) -> Floats:
+        """How much each recorded task counts for a problem with these facts; they sum to one."""
+        weights: Floats = np.array([facts.likeness(other) for other in self.facts], dtype=np.float64)
+        weights /= weights.sum()
+        return weights
+
+    def order(self, facts: Facts, count: int, among: Sequence[int] | None = None) -> list[int]:
+        """`count` recipes for a problem with these facts, greedily: each lowers most the mean of the best regret in the list so far.
+
+        The first is the best single recipe; the later ones are good where the earlier are not (Metz et al., arXiv:2002.11887).
+        """
+        weights = self.weights(facts)
+        left = list(range(len(self.recipes)) if among is None else among)
+        chosen: list[int] = []
+        best = np.full(len(self.tasks), WORST)
+        while left and len(chosen) < count:
+            scores = weights @ np.minimum(best[:, None], self.regret[:, left]) + COST_WEIGHS * self.cost[left]
+            chosen.append(left.pop(int(np.argmin(scores))))
+            best = np.minimum(best, self.regret[:, chosen[-1]])
+        return chosen
+
+    def left(self, facts: Facts, recipes: Sequence[int]) -> float:
+        """The mean, over tasks like this, of the least regret among some recipes."""
+        return float(self.weights(facts) @ self.regret[:, list(recipes)].min(axis=1))
+
+    def seed_noise(self, facts: Facts, direction: str) -> tuple[float, float]:
+        """What another seed does on tasks like this: the relative deviation of AdamW's default, its upper quartile over tasks; and of its
+        variance the share that is left to a recipe whose lr falls to its end, in the median.
+        """
+        alike = np.array([facts.likeness(other) for other in self.facts])
+        same = alike * np.array([mine == direction for mine in self.directions])
+        return _quantile(self.noise, same, 0.75, 0.0), min(_quantile((self.settled / self.noise) ** 2, alike, 0.5, 1.0), 1.0)
+
+
+def relative_noise(direction: str, level: float) -> float | None:
+    """What a deviation over seeds is in proportion to, for a metric at this level; None where nothing is known of its kind.
+
+    Errors vary with their size, shares such as accuracy as sqrt(p (1 - p)), like any proportion (benchmarks/seed_noise.md).
+    """
+    if direction == "min" and level > 0:
+        return level
+    if direction == "max" and 0 < level < 1:
+        return math.sqrt(level * (1 - level))
+    return None
+
+
+def _quantile(values: Floats, weights: Floats, share: float, otherwise: float) -> float:
+    """The value below which `share` of the weight lies; values that are unknown do not count, `otherwise` stands for none at all."""
+    known = np.isfinite(values) & (weights > 0)
+    if not known.any():
+        return otherwise
+    order = np.argsort(values[known])
+    reached = np.cumsum(weights[known][order]) / weights[known].sum()
+    return float(values[known][order][int(np.searchsorted(reached, share))])
+
+
+@cache
+def portfolio() -> Portfolio:
+    """What portfolio.toml holds."""
+    data = tomllib.loads(files("fallline").joinpath("portfolio.toml").read_text(encoding="utf-8"))
+    tasks = data["task"]
+    return Portfolio(
+        recipes=tuple(data["recipe"]),
+        cost=np.array([row["cost"] for row in data["recipe"]], dtype=np.float64),
+        tasks=tuple(task["name"] for task in tasks),
+        facts=tuple(Facts.read(task) for task in tasks),
+        regret=np.array([task["regret"] for task in tasks], dtype=np.float64),
+        directions=tuple(task["direction"] for task in tasks),
+        noise=np.array([task["noise"] for task in tasks], dtype=np.float64),
+        settled=np.array([task["settled"] for task in tasks], dtype=np.float64),
+    )
