@@ -16,12 +16,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 import fallline
+from fallline import catalogue
 from fallline._budget import Clock
 from fallline._choose import resume
 from fallline._constraints import Constraints
 from fallline._plan import SHAPES, Plan, expected_work, rungs_for, shape_for
 from fallline._planning import make_plan
-from fallline._recipe import Recipe
+from fallline._recipe import Part, Recipe
 from fallline._run import Run
 from fallline._setting import prepare
 
@@ -192,15 +193,35 @@ def test_a_candidate_that_diverges_is_a_result_and_not_the_end(tmp_path: Path) -
 
 
 def test_whoever_went_on_though_others_that_fell_were_ahead_is_named_with_the_reason(tmp_path: Path) -> None:
-    verdict = fallline.choose(small(), price=3.5, lr=0.003, out=tmp_path / "run")
+    plan = make_plan(prepare(small()), price=3.5, constraints=Constraints())
+    first = plan.candidates[0].recipe
+    entered = []
+    for name, optimizer, schedule in (("high", 3e-2, "constant"), ("low", 1e-2, "constant"), ("late", 3e-3, "one_cycle")):
+        parts = {"optimizer": Part("adamw", {**catalogue.optimizer("adamw").defaults(), "lr": optimizer})}
+        parts["schedule"] = Part(schedule, catalogue.schedule(schedule).defaults())
+        entered.append(replace(plan.candidates[0], name=name, recipe=replace(first, **parts)))
+    shape = replace(plan.shape, halfway=False)
+    verdict = fallline.choose(small(), plan=replace(plan, shape=shape, candidates=tuple(entered)), out=tmp_path / "run")
     rows = {row["name"]: row for row in verdict.document["candidates"]}
     rungs = [event for event in Run.open(tmp_path / "run").events() if event["event"] == "rung"]
     at_rung_one = {event["trial"]: event["measurement"]["value"] for event in reversed(rungs)}  # the first of each trial is read last
     fallen = [at_rung_one[name] for name, row in rows.items() if row["status"] == "paused"]
     behind = [name for name, row in rows.items() if row["status"] == "finished" and name != "baseline" and at_rung_one[name] > min(fallen)]
-    assert behind, "with this lr one-cycle looks bad at first"
+    assert behind == ["late"], "one-cycle begins with a small part of its lr"
     told = [reason.split()[0] for reason in verdict.document["reasons"] if "its lr had not peaked yet" in reason]
     assert told == behind
+
+
+def test_a_finalist_well_behind_at_half_the_length_stops_there_and_the_plan_says_so(tmp_path: Path) -> None:
+    plan = make_plan(prepare(small()), price=3.5, constraints=Constraints())
+    assert any(f"at step {plan.length // 2}" in line for line in plan.lines())
+    good, bad = replace(plan.candidates[0], name="good"), replace(plan.candidates[0], name="bad")
+    bad = replace(bad, recipe=replace(bad.recipe.with_lr(1e-6), schedule=Part("constant", catalogue.schedule("constant").defaults())))
+    verdict = fallline.choose(small(), plan=replace(plan, candidates=(good, bad)), out=tmp_path / "run")
+    rows = {row["name"]: row for row in verdict.document["candidates"]}
+    assert (rows["good"]["status"], rows["bad"]["status"]) == ("finished", "paused")
+    assert rows["bad"]["stopped_at"] == plan.length // 2
+    assert f"fell at step {plan.length // 2}" in rows["bad"]["reason"]
 
 
 def test_constraints_are_kept_by_every_candidate_but_not_by_the_baseline() -> None:

@@ -10,7 +10,8 @@ from fallline._budget import Clock, DeadlineReached
 from fallline._recipe import Part, Recipe
 from fallline.engines import Goal, Measurement, Trial
 from fallline.engines.replay import Record, Replay
-from fallline.policies import Decision, KeepBest, Standing
+from fallline.policies import Decision, Standing
+from fallline.policies.keep_best import KeepBest
 
 RECIPE = Recipe(loss=Part("mse"), optimizer=Part("adamw"), steps=100)
 

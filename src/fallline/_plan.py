@@ -34,6 +34,7 @@ class Shape:
     second_losses: int  # more losses for the portfolio's first
     finish: int  # of the candidates that are trained in full
     baseline_finishes: bool
+    halfway: bool = False  # at half the length finalists that are well behind the leader stop
     middle_keep: int = 0  # how many go on to a second rung at 30 %; 0: no second rung
     child: bool = False  # the leader at rung one also goes on with a third of its lr
     seeds: int = 1  # seeds of the finalists and the baseline
@@ -45,9 +46,9 @@ class Shape:
 SHAPES = (
     Shape(1.0, recipes=1, second_losses=0, finish=1, baseline_finishes=False),
     Shape(2.0, recipes=2, second_losses=1, finish=1, baseline_finishes=True),
-    Shape(3.5, recipes=4, second_losses=1, finish=2, baseline_finishes=True),
-    Shape(8.0, recipes=8, second_losses=2, finish=2, baseline_finishes=True, middle_keep=4, child=True, seeds=2),
-    Shape(20.0, recipes=8, second_losses=3, finish=4, baseline_finishes=True, middle_keep=6, child=True, seeds=3, rounds=4),
+    Shape(3.5, recipes=4, second_losses=1, finish=2, baseline_finishes=True, halfway=True),
+    Shape(8.0, recipes=8, second_losses=2, finish=2, baseline_finishes=True, halfway=True, middle_keep=4, child=True, seeds=2),
+    Shape(20.0, recipes=8, second_losses=3, finish=4, baseline_finishes=True, halfway=True, middle_keep=6, child=True, seeds=3, rounds=4),
 )
 
 
@@ -153,6 +154,8 @@ class Plan:
             child = ", the leader also with a third of its lr" if shape.child else ""
             said.append(f"{shape.middle_keep} go on to step {self.rungs[1]}{child}")
             said.append(f"the finalists and the baseline run {shape.seeds} seeds to the end")
+        if shape.halfway:
+            said.append(f"at step {self.length // 2} a finalist stops that is well behind the leader, so it may cost less")
         if shape.rounds:
             said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")
         if shape.splits:

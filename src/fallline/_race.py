@@ -8,20 +8,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fallline import catalogue
 from fallline._bench import Workbench
 from fallline._budget import Clock, DeadlineReached
 from fallline._cutoff import affordable, cool_down
 from fallline._entered import BASELINE, Entered, shown
 from fallline._errors import FalllineError
+from fallline._halfway import halfway
 from fallline._judge import link_of
 from fallline._plan import Plan
 from fallline._prior import Candidate, draws, lr_child
 from fallline._recipe import Cooldown
 from fallline._run import Run
+from fallline._rung import going_on
 from fallline._verdict import Outputs
 from fallline.engines import Engine, Goal, Measurement, Trial
-from fallline.policies import Decision, KeepBest, Standing
+from fallline.policies.keep_best import KeepBest
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +92,8 @@ class Race:
     def _finish(self, going: list[Entered], field_: Sequence[Entered]) -> None:
         """The baseline and the finalists to the end; for one that fails on the way the best that had been left behind goes on."""
         first = [self.baseline] if self.plan.shape.baseline_finishes else []
-        self.advance([*first, *going], self.plan.length, "to the end")
+        kept = halfway(self, going) if self.plan.shape.halfway and first and len(going) > 1 else going
+        self.advance([*first, *kept], self.plan.length, "to the end")
         failed = [entry for entry in going if entry.status == "failed"]
         while failed:
             left = [other for other in field_ if other.status == "paused" and other.value is not None]
@@ -161,34 +163,7 @@ class Race:
         )
 
     def _cut_down(self, field_: Sequence[Entered], count: int) -> list[Entered]:
-        """Ask the policy at a rung; who goes on is given back, best first."""
-        rung = field_[0].step if field_ else 0
-        standings = [self._standing(entry, rung) for entry in field_]
-        decisions = KeepBest(count).decide(standings)
-        ranks = {s.trial: s.value for s in standings}
-        for entry in field_:
-            decision = decisions[entry.trial.name]
-            if decision is not Decision.CONTINUE and entry.status not in ("failed", "finished"):
-                entry.status = "paused"
-                entry.reason = f"fell at step {entry.step}: {self._behind(entry, field_)}"
-            self.folder.journal.write("decision", trial=entry.trial.name, rung=rung, decision=decision.value, reason=entry.reason)
-            if decision is not Decision.CONTINUE:
-                self.engine.drop(entry.trial.name)  # a paused trial lies in its checkpoint
-            if decision is Decision.STOP:
-                self.folder.drop_states(entry.trial.name)
-        going = [entry for entry in field_ if decisions[entry.trial.name] is Decision.CONTINUE]
-        return sorted(going, key=lambda entry: (ranks[entry.trial.name] or 0.0, entry.trial.name))
-
-    def _standing(self, entry: Entered, rung: int) -> Standing:
-        recipe = entry.trial.recipe
-        peak = 0.0 if recipe.schedule.own else catalogue.schedule(recipe.schedule.name).peaks_at
-        value = None if entry.status == "failed" or entry.value is None else self.sign * entry.value
-        return Standing(entry.trial.name, value, recipe.family, peak * self.plan.length > rung)
-
-    def _behind(self, entry: Entered, field_: Sequence[Entered]) -> str:
-        values = [self.sign * other.value for other in field_ if other.value is not None and other.status != "failed"]
-        metric = self.bench.judge.metric.name
-        return f"{metric} {shown(entry.value)}, the leader {shown(self.sign * min(values))}" if values else f"no {metric}"
+        return going_on(self, KeepBest(count), field_)
 
     # -- advancing ----------------------------------------------------------------------------------------------------------------
 
