@@ -12,6 +12,7 @@ from safetensors.torch import save_model
 
 from fallline._budget import Clock, seconds
 from fallline._constraints import Constraints
+from fallline._counted import counted
 from fallline._decide import decide
 from fallline._document import headline
 from fallline._entered import shown
@@ -126,7 +127,9 @@ def _resumed(run: Run, problem: Problem, say: Callable[[str], None], clock: Cloc
     setting = prepare(problem, seed=plan.seed, device=start["device"])
     known = run.read_json("problem.json")["facts"]
     if facts(setting, plan) != known:
-        raise RefusedError(f"the data of run {run.folder} have changed since it began ({known['train']} training rows then); start it anew")
+        raise RefusedError(
+            f"the data of run {run.folder} have changed since it began ({counted(known['train'], 'training row')} then); start it anew"
+        )
     run.journal.write("resume", spent_s=spent)
     return _raced(setting, plan, run, clock, say, events, known)
 
@@ -175,7 +178,7 @@ def _so_far(race: Race) -> str:
     return (
         ""
         if best is None
-        else f" Best so far: {best.trial.name}, {race.bench.judge.metric.name} {shown(best.value)} after {best.step} steps."
+        else f" Best so far: {best.trial.name}, {race.bench.judge.metric.name} {shown(best.value)} after {counted(best.step, 'step')}."
     )
 
 

@@ -127,7 +127,7 @@ def reasons(race: Race, decided: Decided, document: dict[str, Any]) -> list[str]
     if race.baseline.status == "failed" and winner is not race.baseline:
         said.append("The baseline failed, so there is no difference to measure: what could be trained is preferred to what could not.")
     if decided.compared_at is not None:
-        said.append(f"Both were compared at step {decided.compared_at}: the baseline was not trained to the end.")
+        said.append(f"Both were compared as they stood at step {decided.compared_at:,}: the baseline was not trained to the end.")
     if decided.splits > 1:
         said.append(f"The difference is the mean over {decided.splits} splits of the same rows, each with its own seed.")
         said.append("Rows that chose the winner on the first split are among the audit rows of the others.")
@@ -180,7 +180,8 @@ def headline(document: dict[str, Any]) -> str:
     low, high = verdict["interval"]
     span = f"[{shown(low)}, {shown(high)}]" if low is not None and high is not None else "unknown"
     figures = f"{metric} {shown(verdict['metric'])} against {shown(verdict['baseline'])}, difference {shown(verdict['difference'])}"
-    return f"{WORDS[verdict['status']]}: {figures}, 95 % interval {span}"
+    early = "" if verdict["compared_at"] is None else f"at step {verdict['compared_at']:,}, not at the end, "
+    return f"{early}{WORDS[verdict['status']]}: {figures}, 95 % interval {span}"
 
 
 def finite(value: float) -> float | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fallline import catalogue
 from fallline._bench import Workbench
 from fallline._budget import Clock, DeadlineReached
+from fallline._counted import counted
 from fallline._cutoff import affordable, cool_down
 from fallline._entered import BASELINE, Entered, shown
 from fallline._errors import FalllineError
@@ -220,7 +221,7 @@ class Race:
             self.folder.drop_states(measurement.trial, keep=keep)
             if entry.status != "paused":
                 self.engine.drop(measurement.trial)  # its outputs are kept, and its state lies in its checkpoint
-            reached = f"{self.bench.judge.metric.name} {shown(entry.value)} after {measurement.step} steps"
+            reached = f"{self.bench.judge.metric.name} {shown(entry.value)} after {counted(measurement.step, 'step')}"
             self.say(f"  {measurement.trial}: {reached}{_remarks(measurement)}")
 
     def _take(self, entry: Entered, measurement: Measurement, final: float | None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from fallline._bench import Workbench
+from fallline._counted import counted, sized
 from fallline._errors import UsageError
 from fallline._machine import cores, free_memory
 from fallline._recipe import Recipe
@@ -140,11 +141,12 @@ def _lanes(entry: EngineEntry, demand: Demand, asked: int | None) -> tuple[int, 
     wanted = most if asked is None else asked
     notes = []
     if asked is not None and asked > most and entry.processes:
-        notes.append(f"{asked} lanes were asked for, {demand.trials} trials on {cores()} cores use {most}; {most} are taken")
+        use = f"{counted(demand.trials, 'trial')} on {counted(cores(), 'core')} can use {most}"
+        notes.append(f"{asked} lanes were asked for, {use}; {most} {'is' if most == 1 else 'are'} taken")
     count = min(wanted, most)
     free = free_memory()
     fitting = count if free is None or not demand.memory else int(MEMORY_SHARE * free) // demand.memory
     if fitting < count:
-        lanes = f"{count} lanes need about {count * demand.memory / 2**30:.1f} GiB"
-        notes.append(f"{lanes}, {(free or 0) / 2**30:.1f} GiB are free; {max(fitting, 1)} {'is' if fitting < 2 else 'are'} taken")
+        lanes = f"{count} lanes need {sized(count * demand.memory)}"
+        notes.append(f"{lanes}, {sized(free or 0)} is free; {max(fitting, 1)} {'is' if fitting < 2 else 'are'} taken")
     return max(min(count, fitting), 1), notes
