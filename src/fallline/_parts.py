@@ -125,7 +125,8 @@ def build_scheduler(
     if recipe.schedule.own:
         own = _own(problem, "scheduler")
         assert problem is not None
-        return copied_scheduler(own, problem.optimizer, optimizer) if hasattr(own, "optimizer") else own(optimizer)  # type: ignore[no-any-return]
+        scheduler: LRScheduler = copied_scheduler(own, problem.optimizer, optimizer) if hasattr(own, "optimizer") else own(optimizer)
+        return scheduler
     entry = catalogue.schedule(recipe.schedule.name)
     if entry.reads_metric:
         known = inspect.signature(ReduceLROnPlateau).parameters

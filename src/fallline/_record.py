@@ -25,8 +25,9 @@ from fallline._batches import DatasetSource, Source, TensorSource, leaves
 from fallline._data import Data
 from fallline._journal import write_text
 from fallline._judge import own_entry
+from fallline._model import factory_of, made
 from fallline._parts import build_optimizer, build_scheduler
-from fallline._problem import Problem, _found, _made
+from fallline._problem import Problem
 from fallline.metrics import Metric, OwnMetric
 
 if TYPE_CHECKING:
@@ -164,9 +165,9 @@ def _shape(tree: Any) -> Any:
 def _model(problem: Problem) -> dict[str, Any]:
     given = problem.model
     path, keywords = given if isinstance(given, tuple) else (given, {})
-    found, arguments = _found(given)
+    factory, arguments = factory_of(given)
     with torch.random.fork_rng(devices=[]):
-        raw = found if isinstance(found, nn.Module) else _made(found, arguments)
+        raw = factory if isinstance(factory, nn.Module) else made(factory, arguments)
     model = problem.new_model(0)
     facts: dict[str, Any] = {
         "kind": "module" if isinstance(given, nn.Module) else "named" if isinstance(path, str) else "factory",
@@ -176,7 +177,7 @@ def _model(problem: Problem) -> dict[str, Any]:
         "fused": all(p.is_floating_point() for p in model.parameters()),
     }
     if isinstance(path, str):
-        facts |= {"path": path, "made": isinstance(found, nn.Module), "keywords": _plain(dict(keywords))}
+        facts |= {"path": path, "made": isinstance(factory, nn.Module), "keywords": _plain(dict(keywords))}
     return facts
 
 

@@ -231,5 +231,6 @@ def _model_class(name: str) -> type:
     for info in pkgutil.iter_modules(models.__path__):
         module = importlib.import_module(f"{models.__name__}.{info.name}")
         if hasattr(module, name):
-            return getattr(module, name)  # type: ignore[no-any-return]
+            model: type = getattr(module, name)
+            return model
     raise RefusedError(f"the run's model {name} is in no file of {models.__name__}; export it with the version that made the run")

@@ -57,7 +57,7 @@ def model(precision: str) -> torch.nn.Module:
             if self.training:
                 self.get_buffer("calls").add_(1)
             kind = self.embed((x[:, 0] > 0).long() + 2 * (x[:, 1] > 0).long())
-            return self.head(self.layers(torch.cat([self.frozen(x), kind], dim=1)))  # type: ignore[no-any-return]
+            return self.head(self.layers(torch.cat([self.frozen(x), kind], dim=1)))  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     made = Net()
     return made.double() if precision == "64" else made
@@ -221,7 +221,7 @@ def check_raising(entry: EngineEntry) -> None:
             if self.training:
                 self.get_buffer("calls").add_(1)
             beyond = nn.functional.embedding(self.get_buffer("calls"), self.get_buffer("table"))  # raises at its twentieth call
-            return self.layer(x) + beyond  # type: ignore[no-any-return]
+            return self.layer(x) + beyond  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     where, those = bench("32", model=Fragile), [Trial(f"trial {i}", recipe()) for i in range(2)]
     with _opened(entry, where) as engine:
