@@ -139,7 +139,7 @@ def _raced(
 ) -> Verdict:
     bench = setting.bench(plan)
     if clock.budget_s is not None:
-        clock.reserve_s = reserve(clock.budget_s, setting, plan.estimate.get("judging_s", 0.0))
+        clock.reserve_s = reserve(clock.budget_s, setting, plan.engine, plan.estimate.get("judging_s", 0.0))
     engine = _opened(plan, bench, say)
     race = Race(plan, bench, engine, run, clock, say, past)
     with threads(plan.threads), contextlib.closing(engine):

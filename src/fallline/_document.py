@@ -88,15 +88,19 @@ def row(race: Race, entry: Entered) -> dict[str, Any]:
 
 
 def cost(race: Race, plain_s: float, splits: int = 1) -> dict[str, Any]:
-    """What the race cost: `price_work` counts steps (in forward-backward passes) and looks by their measured share, `price_wall` time."""
+    """What the race cost: `price_work` counts steps (in forward-backward passes) and looks by their measured share, `price_wall` time.
+
+    Ways that were cut off short of their goal are in it.
+    """
     passes = 2.0 * race.plan.length * (splits - 1)  # winner and baseline, on each further split
     evaluation = training = 0.0
-    for entry in race.entered.values():
-        recipe = entry.trial.recipe
+    ways = [measurement for entry in race.entered.values() for measurement in entry.measured]
+    for way in [*ways, *(way for way in race.unfinished if way.trial in race.entered)]:
+        recipe = race.entered[way.trial].trial.recipe
         a_step = 1 if recipe.optimizer.own else catalogue.optimizer(recipe.optimizer.name).passes_per_step
-        passes += a_step * sum(m.steps for m in entry.measured)
-        evaluation += sum(m.eval_s for m in entry.measured)
-        training += sum(m.train_s for m in entry.measured)
+        passes += a_step * way.steps
+        evaluation += way.eval_s
+        training += way.train_s
     wall = race.clock.spent_s
     slowed_s = plain_s * race.plan.estimate.get("slowdown", 1.0)  # a plain training beside others, as these evaluations were
     return {

@@ -36,6 +36,7 @@ from fallline._prior import MANY_PASSES, baseline, candidates
 from fallline._recipe import Frame, Recipe
 from fallline._setting import Setting, threads
 from fallline._step import start
+from fallline.engines import engine_entry
 from fallline.engines._calibration import Calibration, Demand, calibrate
 from fallline.metrics import OwnMetric
 
@@ -78,7 +79,7 @@ def make_plan(
     if clock is not None and clock.budget_s is not None:
         wanted = shape_for(price) if price is not None else SHAPES[-1]
         pace = SLACK * engines.slowdown * paced(setting, constraints, seed, engines.threads)
-        clock.reserve_s = reserve(clock.budget_s, setting)
+        clock.reserve_s = reserve(clock.budget_s, setting, engines.engine)
         shape, length = _within(clock, shape if shape.splits else wanted, length, setting, engines.abreast, pace, metric_s, notes)
         profile = replace(profile, passes=min(profile.passes, length / setting.steps_per_epoch))  # the regime is that of what is run
     if "lr" in constraints.settings or problem.loop is not None:
@@ -100,7 +101,7 @@ def make_plan(
     bounded = clock is not None and clock.budget_s is not None
     resamples, judging_s = resampling(setting, shape, seconds, metric_s, bounded=bounded)
     if clock is not None and clock.budget_s is not None:
-        clock.reserve_s = reserve(clock.budget_s, setting, judging_s)
+        clock.reserve_s = reserve(clock.budget_s, setting, engines.engine, judging_s)
     if resamples < resamples_for(profile.audit_rows):
         call = f"a call of {setting.judge.metric.name} takes {1000 * metric_s:.2g} ms"
         notes.append(f"{call}: intervals from {resamples} resamples, coarser than from {resamples_for(profile.audit_rows)}")
@@ -260,9 +261,9 @@ def _seconds(trainings: float, length: int, setting: Setting, pace: float, metri
     return trainings * (length * pace + looks * share * (profile.eval_s + metric_s))
 
 
-def reserve(budget_s: float, setting: Setting, judging_s: float = 0.0) -> float:
-    """Seconds of a budget that training may not touch: a cooldown and the end."""
-    return max(RESERVE_SHARE * budget_s, 0.5) + _ending(setting, judging_s)
+def reserve(budget_s: float, setting: Setting, engine: str, judging_s: float = 0.0) -> float:
+    """Seconds of a budget that training may not touch: until the lanes stand still, a cooldown and the end."""
+    return engine_entry(engine).grace_s + max(RESERVE_SHARE * budget_s, 0.5) + _ending(setting, judging_s)
 
 
 def _ending(setting: Setting, judging_s: float) -> float:

@@ -14,7 +14,7 @@ from fallline._errors import UsageError
 from fallline._machine import cores, free_memory
 from fallline._recipe import Recipe
 from fallline.engines import EngineEntry, all_engines, engine_entry
-from fallline.engines._worker import paced
+from fallline.engines._serving import paced
 from fallline.engines.processes import Processes
 
 TIMED_S = 0.1  # of steps at a time: a few dozen small ones, or one of a slow model
@@ -75,6 +75,8 @@ def calibrate(bench: Workbench, recipe: Recipe, demand: Demand, asked: str = "au
     count, short = _lanes(entry, demand, lanes)
     notes += short
     if count < 2:
+        if lanes == 1:
+            notes.append(f"engine {entry.name} in one lane: trials run one after another in this process, as {REFERENCE} does it")
         return Calibration(REFERENCE, threads=demand.threads, notes=tuple(notes))
     if not entry.exact:
         notes.append(f"engine {entry.name} equals `train` of the same recipe within rounding, not bit for bit")

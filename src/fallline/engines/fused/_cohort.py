@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -176,9 +177,11 @@ class Cohort:
         return rows[:, column.first : column.end].view(len(rows), *column.shape)
 
     def _plain(self, lane: int, inputs: Any, target: Tensor) -> Tensor:
-        """The gradients of one lane as a row, by an ordinary backward pass."""
-        training, parameters = self.trainings[lane], self.parameters[lane]
-        loss = self._loss(training)(call(training.model, inputs), target)
+        """The gradients of one lane as a row, by an ordinary backward pass of a copy: a model may keep more than weights and buffers."""
+        training = self.trainings[lane]
+        model = copy.deepcopy(training.model)
+        parameters = _trainable(model)
+        loss = self._loss(training)(call(model, inputs), target)
         found = torch.autograd.grad(loss, [parameters[column.name] for column in self.columns], allow_unused=True)
         if any(gradient is None for gradient in found):
             raise Unfit("a trainable parameter has no part in the loss, and optimizers leave such alone")
@@ -197,7 +200,8 @@ class Cohort:
         key = (self.seed, *((loss, tuple(lanes)) for loss, lanes in groups.items()))
         if key not in programs:
             losses = [LossGroup(tuple(lanes), self._loss(self.trainings[lanes[0]])) for lanes in groups.values()]
-            program = Program(self.trainings[0].model, [column.name for column in self.columns], list(self.buffers), losses)
+            model = copy.deepcopy(self.trainings[0].model)  # tracing calls it, and what it counts must not count that
+            program = Program(model, [column.name for column in self.columns], list(self.buffers), losses)
             try:
                 self._check(program)
             except Unfit:
