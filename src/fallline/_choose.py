@@ -19,6 +19,7 @@ from fallline._entered import shown
 from fallline._errors import InterruptedRun, RefusedError, UsageError
 from fallline._fingerprint import fingerprint
 from fallline._journal import write_text
+from fallline._model import Given
 from fallline._plan import Plan
 from fallline._planning import check_fits, make_plan, reserve
 from fallline._problem import Problem
@@ -28,6 +29,7 @@ from fallline._resplit import over_splits
 from fallline._result import Verdict, verdict_of
 from fallline._run import Run
 from fallline._setting import Setting, prepare, threads
+from fallline._weights import digest
 from fallline.engines import Engine, engine_entry
 from fallline.metrics import Metric
 
@@ -127,8 +129,9 @@ def _resumed(run: Run, problem: Problem, say: Callable[[str], None], clock: Cloc
     setting = prepare(problem, seed=plan.seed, device=start["device"])
     known = run.read_json("problem.json")["facts"]
     if facts(setting, plan) != known:
+        then = counted(known["train"], "training row")
         raise RefusedError(
-            f"the data of run {run.folder} have changed since it began ({counted(known['train'], 'training row')} then); start it anew"
+            f"the data of run {run.folder}, or its model's first weights, have changed since it began ({then} then); start it anew"
         )
     run.journal.write("resume", spent_s=spent)
     return _raced(setting, plan, run, clock, say, events, known)
@@ -208,12 +211,12 @@ def keep_weights(model: nn.Module, path: Path) -> None:
 
 def facts(setting: Setting, plan: Plan) -> dict[str, Any]:
     """The problem as JSON schema 1 has it."""
-    profile, judge = setting.profile, setting.judge
+    profile, judge, weights = setting.profile, setting.judge, Given.of(setting.problem.model).weights
     return {
         "task": profile.task, "train": profile.rows, "valid": profile.valid_rows, "audit": profile.audit_rows,
         "metric": judge.metric.name, "direction": judge.metric.direction, "length_steps": plan.length,
         "batch_size": profile.batch_size, "named_metric": isinstance(judge.metric, Metric),
-        "fingerprint": fingerprint(setting.data),
+        "fingerprint": fingerprint(setting.data), **({} if weights is None else {"weights": digest(weights)}),
     }  # fmt: skip
 
 

@@ -5,32 +5,62 @@ from __future__ import annotations
 import importlib
 import weakref
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fallline._errors import FalllineError, RefusedError, UsageError, nearest
+from fallline._errors import FalllineError, RefusedError, UsageError, nearest, unknown
+from fallline._weights import check_file
+
+KEYS = ("factory", "keywords", "weights")
 
 _made_so_far: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()  # by id: the weights that functions have returned
 
 
+@dataclass(frozen=True)
+class Given:
+    """A model as it was given: a module, a function or the name of either, the keywords of the call, and the file of its first weights."""
+
+    factory: Any
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    weights: Path | None = None
+
+    @classmethod
+    def of(cls, model: Any) -> Given:
+        if isinstance(model, Mapping):
+            file = model.get("weights")
+            return cls(model.get("factory"), model.get("keywords", {}), None if file is None else Path(file))
+        return cls(*model) if isinstance(model, tuple) and len(model) == 2 else cls(model)
+
+    def found(self) -> Any:
+        """The module or the function that makes it, imported where it is named."""
+        return imported(self.factory) if isinstance(self.factory, str) else self.factory
+
+
 def check_model(model: Any) -> None:
     """Refuse what is neither a function, nor a module with numbers in it, nor the name of one."""
-    named = isinstance(model, str) or (
-        isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], str) and isinstance(model[1], Mapping)
-    )
-    if not (named or callable(model)):
-        wanted = 'a function without arguments, a Module, or "package.module:name", alone or with keywords'
+    if isinstance(model, Mapping):
+        for key in model:
+            if key not in KEYS:
+                raise unknown("key in model", str(key), KEYS)
+        if not isinstance(model.get("weights", ""), str | Path):
+            raise UsageError(f"weights must be the path of a file, got {type(model['weights']).__name__}")
+    given = Given.of(model)
+    named = isinstance(given.factory, str)
+    alone = not isinstance(model, tuple) or named  # a tuple is a name with keywords
+    if not (alone and (named or callable(given.factory)) and isinstance(given.keywords, Mapping)):
+        wanted = (
+            'a function without arguments, a Module, or "package.module:name", alone or with keywords, '
+            'or {"factory": any of these, "weights": a file}'
+        )
         raise UsageError(f"model must be {wanted}, got {type(model).__name__}")
-    if isinstance(model, nn.Module):
-        refuse_meta(model)
-
-
-def factory_of(given: Any) -> tuple[Any, Mapping[str, Any]]:
-    """The module or the function that makes it, imported where it is named, and the keywords of its call."""
-    factory, keywords = given if isinstance(given, tuple) else (given, {})
-    return (imported(factory) if isinstance(factory, str) else factory), keywords
+    if isinstance(given.factory, nn.Module):
+        refuse_meta(given.factory)
+    if given.weights is not None:
+        check_file(given.weights)
 
 
 def made(factory: Any, keywords: Mapping[str, Any]) -> nn.Module:

@@ -12,6 +12,7 @@ from fallline._bench import materialise
 from fallline._budget import Clock, spoken
 from fallline._constraints import Constraints
 from fallline._errors import UsageError
+from fallline._finetune import with_body_lr
 from fallline._judge import Judge
 from fallline._machine import cores
 from fallline._plan import (
@@ -90,6 +91,8 @@ def make_plan(
     frame = Frame(length, seed, LOOKS, look_rows, engines.threads)
     base = baseline(problem, profile, frame, setting.steps_per_epoch)
     entered = candidates(problem, profile, setting.judge, constraints, frame, count=shape.recipes, second_losses=shape.second_losses)
+    if shape.baseline_finishes and "lr" not in constraints.settings:  # a fixed lr is that of all, and at price 1 there is one candidate
+        entered += with_body_lr(entered, problem, seed)
     if constraints.describe():
         notes.append(f"kept as you asked: {constraints.describe()}")
     if own_epochs:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from fallline._batches import INIT, leaves, seeded, stream
 from fallline._errors import UsageError, nearest, unknown
-from fallline._model import check_model, factory_of, made, refuse_meta
+from fallline._model import Given, check_model, made, refuse_meta
+from fallline._weights import fill
 from fallline.metrics import TASKS, Metric, OwnMetric, resolve
 
 PRECISIONS = ("32", "64", "bf16", "16")
@@ -44,7 +45,8 @@ class Problem:
 
     Args:
         model: a factory `() -> Module`; a module, whose present weights every candidate starts from; or `"package.module:name"`,
-            alone or as `("package.module:name", {"keyword": value})`.
+            alone or as `("package.module:name", {"keyword": value})`; or `{"factory": ..., "keywords": {...}, "weights": "file.pt"}`, whose
+            tensors are filled from a local file (.safetensors, or .pt read with weights_only) where name and shape agree.
         train, valid, audit: `(inputs, target)` tensors, a map-style `Dataset` or a `DataLoader`. What is missing is split off train.
         metric: a name (`fallline metrics` lists them), a torchmetrics `Metric`, or a callable `(output, target) -> float` that is called
             once with all outputs and targets of a split, on the CPU. None: the usual metric of the task.
@@ -133,10 +135,13 @@ class Problem:
     def new_model(self, seed: int = 0) -> nn.Module:
         """A fresh model with the initial weights of `seed`; a module given by the user is copied with the weights it has."""
         with seeded(stream(0, INIT)):  # what a module draws while it is imported is the same in every process
-            factory, keywords = factory_of(self.model)
+            given = Given.of(self.model)
+            factory = given.found()
         with seeded(stream(seed, INIT)):
-            model = copy.deepcopy(factory) if isinstance(factory, nn.Module) else made(factory, keywords)
+            model = copy.deepcopy(factory) if isinstance(factory, nn.Module) else made(factory, given.keywords)
         refuse_meta(model)
+        if given.weights is not None:
+            fill(model, given.weights)
         if self.precision == "64":
             model = model.double()
         if not model.training:  # left in eval mode as a whole, as pretrained models come; otherwise each part keeps its mode (frozen norms)

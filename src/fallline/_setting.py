@@ -16,10 +16,12 @@ from fallline._errors import UsageError
 from fallline._judge import Judge, judge_of
 from fallline._machine import cores
 from fallline._measure import measure
+from fallline._model import Given
 from fallline._plan import FEW_EXAMPLES, Plan, threads_for
 from fallline._problem import Problem, refuse_strangers
 from fallline._profile import Profile
 from fallline._rehearse import rehearse
+from fallline._weights import told
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,15 @@ def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Se
     rehearse(Workbench(problem=problem, data=data, judge=judge, device=where), profile)
     length = f"{counted(epochs, 'pass')} over train in batches of {data.batch_size}"
     length += "" if problem.epochs else ", a length set from the number of rows and the kind of model; say epochs to change it"
-    notes = [*problem.origin.notes, *data.notes, f"task {profile.task}, metric {judge.metric.name} ({_better(judge)} is better)", length]
+    weights = Given.of(problem.model).weights
+    filled = [] if weights is None else [told(problem.new_model(seed), weights)]
+    notes = [
+        *problem.origin.notes,
+        *filled,
+        *data.notes,
+        f"task {profile.task}, metric {judge.metric.name} ({_better(judge)} is better)",
+        length,
+    ]
     return Setting(problem, data, profile, judge, where, tuple(notes))
 
 

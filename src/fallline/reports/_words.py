@@ -101,7 +101,7 @@ def recipe_lines(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     decay = "" if recipe["decay_on"] == "all" else "; decay on matrices, not on biases, norms and embeddings"
     lines = [("loss", part(recipe["loss"])), ("optimizer", part(optimizer, without=("lr",)) + decay)]
     if "lr" in optimizer:
-        lines.append(("lr", f"{setting(optimizer['lr'])}{_lr_change(recipe)}"))
+        lines.append(("lr", f"{setting(optimizer['lr'])}{_lr_change(recipe)}{_body_lr(recipe)}"))
     lines += [("schedule", part(recipe["schedule"])), ("clip", part(recipe["clip"]))]
     average = recipe.get("average")
     lines.append(("average", f"of the weights, decay {setting(average['decay'])} a step" if average else "none"))
@@ -124,6 +124,11 @@ def scale_line(origin: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _lr_change(recipe: Mapping[str, Any]) -> str:
     change = recipe.get("lr_change")
     return f" at its peak, times {setting(change['factor'])} from step {change['at']:,} on" if change else " at its peak"
+
+
+def _body_lr(recipe: Mapping[str, Any]) -> str:
+    body = recipe.get("body_lr")
+    return f"; times {setting(body['factor'])} for the body, all but {', '.join(body['head'])}" if body else ""
 
 
 def _cooldown(recipe: Mapping[str, Any]) -> str:
