@@ -1,6 +1,6 @@
 """Fine-tuning, as the tutorial does it: a ResNet-18 pre-trained on six kinds of clothes learns to tell four others apart.
 
-The tutorial writes `model = resnet18(pretrained=True)` and `model.fc = nn.Linear(512, 2)`. Here the weights come from a local file, which is
+The tutorial writes `model = resnet18(pretrained=True)` and gives it a new last layer. Here the weights come from a local file, which is
 made when it is not there; the layer `fc` has another shape in it and is drawn anew. Fallline then also races a smaller lr for all but `fc`.
 """
 

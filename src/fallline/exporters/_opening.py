@@ -206,7 +206,8 @@ def _place(case: Case) -> str:
     setup = case.setup
     own = {name: kind for name, kind in setup["own"].items() if name != "scheduler_step"}
     needed = ["loss", "optimizer", "clip", "loop"]
-    fields = [f"model: {_article(setup['model']['kind'])}"]
+    factory = _article(setup["model"]["kind"])
+    fields = [f"model: a dict with factory, {factory}, and the keywords of its call" if "in" in setup["model"] else f"model: {factory}"]
     for part, source in setup["sources"].items():
         if source is not None:
             fields.append(f"{part}: {source['type']} of {source['rows']:,} examples")
