@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from fallline._errors import RefusedError
+from fallline._errors import FalllineError, RefusedError
 from fallline._parts import lane_parts
 from fallline._recipe import Part
-from fallline.engines import EngineEntry, Goal, Trial, all_engines
-from fallline.engines._processes import Worker
+from fallline.engines import EngineEntry, Goal, Measurement, Trial, _workers, all_engines
 from fallline.engines._sharing import Job, next_job, to_halt
+from fallline.engines._workers import Worker
 from fallline.engines.fused import Fused
 from fallline.engines.processes import Processes
 from fallline.engines.sequential import Sequential
@@ -83,6 +84,8 @@ def test_a_model_that_cannot_be_fused_is_trained_alone_with_the_reason(model: ty
     with contextlib.closing(Fused(where, 2)) as engine:
         reached = list(engine.advance([Goal(trial, 5) for trial in those], nothing))
     assert all(m.note.startswith("not fused: ") and m.step == 5 and not m.fault for m in reached), reached
+    plain = Sequential(contract.bench("32", model=model)).advance([Goal(trial, 5) for trial in those], nothing)
+    assert {m.trial: (m.loss, m.value) for m in reached} == {m.trial: (m.loss, m.value) for m in plain}  # probing has left no trace
 
 
 # workers that do not live ----------------------------------------------------------------------------------------------------------
@@ -220,6 +223,44 @@ def test_processes_that_are_started_anew_give_the_same_numbers_as_forked_ones() 
         with contextlib.closing(Processes(where, 2, fork=fork)) as engine:
             ends.append({m.trial: m.value for m in engine.advance([Goal(trial, 60) for trial in those], nothing)})
     assert ends[0] == ends[1]
+
+
+def test_processes_that_are_started_anew_load_torch_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    start, ship = _workers.started, Connection.send_bytes
+    monkeypatch.setattr(_workers, "started", lambda: (events.append("started"), start())[1])
+    monkeypatch.setattr(Connection, "send_bytes", lambda pipe, data: (events.append("sent its workbench"), ship(pipe, data))[1])
+    with contextlib.closing(Processes(contract.bench("32"), 2, fork=False)) as engine:
+        assert len(list(engine.advance([Goal(trial, 60) for trial in long(60)], nothing))) == 2
+    assert events == ["started"] * 2 + ["sent its workbench"] * 2
+
+
+class Over(FalllineError):
+    """As a deadline is."""
+
+
+def test_what_dead_workers_and_waiting_trials_have_cost_is_counted() -> None:
+    those = long(10**6)
+    began = time.monotonic()
+    killed: list[int] = []
+    with contextlib.closing(Processes(contract.bench(), 2)) as engine:
+
+        def pulse() -> None:
+            if not killed and time.monotonic() - began > 0.7:
+                killed.append(engine._workers[0].pid)
+                os.kill(killed[0], signal.SIGKILL)
+            if time.monotonic() - began > 1.4:
+                raise Over
+
+        stopped: list[Measurement] = []
+        with pytest.raises(Over):
+            stopped.extend(engine.advance([Goal(trial, 10**6) for trial in those], pulse))  # keeps what came before the exception
+        halted = {m.trial: m for m in stopped}
+        at = {trial.name: int(engine.state(trial.name)["step"]) for trial in those}
+    assert {m.halted for m in stopped} == {True}
+    extra = [halted[name].steps - step for name, step in at.items()]
+    assert min(extra) == 0, "the trial whose worker lived: every step once"
+    assert max(extra) > 0, "the trial whose worker died has made steps twice"
 
 
 # sharing lanes -------------------------------------------------------------------------------------------------------------------------

@@ -14,11 +14,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import fallline
 from fallline._batches import tree_map
+from fallline._constraints import Constraints
 from fallline._errors import UsageError
+from fallline._planning import make_plan
+from fallline._recipe import BodyLr
 from fallline._setting import prepare
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -29,6 +33,23 @@ RUNNABLE = [name for name in FILES if name != TORCHVISION]  # what runs without 
 # What `state_dict()` of torchvision 0.28.0's resnet18() holds: 122 lines "name shape", and their sum of parameters.
 RESNET_18 = "84fb10d9c6905a1cbb020b284537dc97c4f4ec55fb2a780a41152a23a2dd0e9d"
 RESNET_18_PARAMETERS = 11_689_512
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pretrained() -> Iterator[None]:
+    """Weights for the example that starts from some, hardly trained and taken away again, unless a user has made them."""
+    file = EXAMPLES / "cnn_finetuned" / "resnet18_pretrained.safetensors"
+    if file.exists():
+        yield
+        return
+    path, modules = list(sys.path), set(sys.modules)
+    loaded("cnn_finetuned", "problem").pretrain(file, rows=128, epochs=1)
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if name == "resnet":
+            del sys.modules[name]
+    yield
+    file.unlink()
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +85,12 @@ def small(name: str, rows: int = 300) -> fallline.Problem:
 
 
 def resnet() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("resnet", EXAMPLES / "cnn_fashion_mnist" / "resnet.py")
+    return loaded("cnn_fashion_mnist", "resnet")
+
+
+def loaded(example: str, name: str) -> ModuleType:
+    """A module beside an example, by itself."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / example / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -76,6 +102,7 @@ def resnet() -> ModuleType:
 
 BASELINES = {
     "cnn_fashion_mnist": ("Adam", {"lr": 1e-3}, nn.CrossEntropyLoss, "multiclass", "accuracy"),
+    "cnn_finetuned": ("SGD", {"lr": 0.001, "momentum": 0.9}, nn.CrossEntropyLoss, "multiclass", "accuracy"),
     "own_loop": ("SGD", {"lr": 0.01, "momentum": 0.9}, nn.CrossEntropyLoss, "multiclass", "accuracy"),
     "own_metric": ("Adam", {"lr": 1e-3}, nn.MSELoss, "regression", "within_ten_percent"),
     "rnn_names": ("SGD", {"lr": 0.01, "momentum": 0.9}, nn.CrossEntropyLoss, "multiclass", "macro_f1"),
@@ -107,6 +134,16 @@ def test_an_example_chooses_on_a_few_rows_and_trains_to_the_same_weights(name: s
     assert verdict.document["plan"]["threads"] == 1, "equal bits are promised on one thread"
     again = fallline.train(small(name), verdict.recipe).network.state_dict()
     assert all(torch.equal(again[key], value) for key, value in verdict.model.state_dict().items())
+
+
+def test_the_finetuned_example_starts_from_its_file_and_races_a_smaller_lr_for_the_body() -> None:
+    given = small("cnn_finetuned")
+    held = load_file(EXAMPLES / "cnn_finetuned" / "resnet18_pretrained.safetensors")
+    model = given.new_model(1).state_dict()
+    assert held["fc.weight"].shape != model["fc.weight"].shape
+    assert all(torch.equal(model[name], tensor) for name, tensor in held.items() if not name.startswith("fc"))
+    plan = make_plan(prepare(given), price=2, constraints=Constraints())
+    assert [candidate.recipe.body_lr for candidate in plan.candidates if candidate.recipe.body_lr] == [BodyLr(0.1, ("fc",))]
 
 
 def test_the_series_example_reads_no_target_of_another_part() -> None:

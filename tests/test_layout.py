@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,14 +19,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fallline"
 
 # Each rung imports from itself and from the rungs above it. A module stands where its longest prefix stands.
 LADDER = (
-    ("_errors", "_discover", "_journal", "_machine"),
+    ("_errors", "_counted", "_discover", "_journal", "_machine"),
     ("metrics", "_splits", "_statistics"),
-    ("_batches", "_loader", "_kinds", "_problem"),
+    ("_batches", "_loader", "_kinds", "_weights", "_model", "_problem"),
     ("_data", "_fingerprint"),
     ("_profile", "_targets", "_measure"),
     ("catalogue", "zh"),
-    ("_recipe",),
-    ("_parts", "_judge", "_constraints", "_portfolio", "_prior"),
+    ("_extras", "_recipe"),
+    ("_parts", "_judge", "_constraints", "_portfolio", "_prior", "_finetune"),
     ("_average", "_bench", "_demands", "_step", "_loop", "_rehearse"),
     ("engines",),
     ("_verdict", "policies"),
@@ -216,6 +217,16 @@ def test_files_are_short_or_say_why_not() -> None:
 def test_every_module_says_what_it_decides() -> None:
     silent = [str(path.relative_to(PACKAGE)) for path in FILES if not ast.get_docstring(tree(path))]
     assert not silent, f"no docstring in {', '.join(silent)}"
+
+
+def test_a_silenced_type_error_says_why() -> None:
+    wrong = [
+        where(path, number)
+        for path in FILES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"# type: ignore(\[[^\]]*\])?\s*$", line)
+    ]
+    assert not wrong, f"add the reason behind `# type: ignore[...]`: {', '.join(wrong)}"
 
 
 def test_file_names_say_what_is_inside() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -52,6 +53,12 @@ def classes(split: tuple[Tensor, Tensor], count: int = 3) -> tuple[Tensor, Tenso
 
 def net(outputs: int = 1, dropout: float = 0.1) -> nn.Module:
     return nn.Sequential(nn.Linear(5, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, outputs))
+
+
+def hollow() -> nn.Module:
+    """Layers of shapes alone."""
+    with torch.device("meta"):
+        return nn.Linear(5, 1)
 
 
 def problem(**given: Any) -> fallline.Problem:
@@ -901,7 +908,11 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "an unpack that raises": ({"unpack": lambda batch: batch["x"]}, ("unpack raised TypeError", "a tuple of 2")),
     "an unpack that returns one": ({"unpack": lambda batch: batch[0]}, ("unpack must return (inputs, target)", "a Tensor")),
     "a target that is no tensor": ({"unpack": lambda batch: (batch[0], 3)}, ("target is a tensor",)),
-    "one example to judge by": ({"valid": (VALID[0][:1], VALID[1][:1])}, ("valid has 1 examples",)),
+    "one example to judge by": ({"valid": (VALID[0][:1], VALID[1][:1])}, ("valid has 1 example;",)),
+    "a module on the meta device": ({"model": hollow}, ("weight of the model lies on the meta device", "to_empty")),
+    "a module of shapes alone, given as it is": ({"model": hollow()}, ("weight of the model lies on the meta device",)),
+    "tensors on the meta device": ({"train": (TRAIN[0].to("meta"), TRAIN[1])}, ("train lies on the meta device", "the CPU")),
+    "a Dataset on the meta device": ({"valid": TensorDataset(*(x.to("meta") for x in VALID))}, ("valid lies on the meta device",)),
     "a batch larger than train": ({"batch_size": 321}, ("batch_size 321", "320 training examples", "at most 320")),
     "no batch size": ({"batch_size": 0}, ("batch_size must be a whole number", "got 0")),
     "half a batch": ({"batch_size": 0.5}, ("batch_size must be a whole number", "got 0.5")),
@@ -953,6 +964,25 @@ def test_what_cannot_work_is_refused_with_what_to_do(case: str) -> None:
     missing = [word for word in words if word not in str(caught.value)]
     assert not missing, str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_numbers_is_refused_with_exit_code_3() -> None:
+    with pytest.raises(RefusedError, match="lies on the meta device") as caught:
+        fallline.choose(problem(model=hollow))
+    assert caught.value.exit_code == 3
+    assert "lies on the meta device" in str(fallline.check(problem(model=hollow)))
+
+
+def test_nothing_is_trained_on_the_meta_device() -> None:
+    with pytest.raises(UsageError, match="device must be cpu, cuda or cuda:0, got 'meta'"):
+        prepare(problem(), device="meta")
+
+
+def test_a_field_that_there_is_not_is_refused_with_the_nearest() -> None:
+    with pytest.raises(TypeError, match=r"unknown field of Problem 'batchsize'; did you mean batch_size\?"):
+        fallline.Problem(model=net, train=TRAIN, batchsize=32)  # type: ignore[call-arg]  # what is refused
+    assert replace(problem(), batch_size=16).batch_size == 16
+    assert copy.copy(problem()).batch_size == 32
 
 
 def test_a_positive_class_that_is_neither_is_refused() -> None:

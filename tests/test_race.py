@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import fallline
 from fallline import catalogue
@@ -21,10 +22,11 @@ from fallline._budget import Clock
 from fallline._choose import resume
 from fallline._constraints import Constraints
 from fallline._plan import SHAPES, Plan, expected_work, rungs_for, shape_for
-from fallline._planning import make_plan
+from fallline._planning import make_plan, reserve
 from fallline._recipe import Part, Recipe
 from fallline._run import Run
 from fallline._setting import prepare
+from fallline.engines.processes import GRACE_S
 
 
 class Net(nn.Module):
@@ -268,6 +270,38 @@ def test_a_run_that_is_being_raced_cannot_be_resumed_beside_it(tmp_path: Path) -
     running = Run.create("problem", tmp_path / "run")
     with pytest.raises(fallline.UsageError, match="still being raced"):
         Run.open(running.folder)
+
+
+def test_work_that_a_deadline_cuts_off_is_in_the_cost(tmp_path: Path) -> None:
+    plan = make_plan(prepare(small()), price=3.5, engine="sequential", constraints=Constraints.of({"optimizer": "adamw"}))
+    steps: list[int] = []
+    moment = iter(range(10**9))  # a second each time that somebody looks at the clock, which happens every few steps
+
+    def say(line: str) -> None:
+        if line.startswith("run folder"):
+            steps.clear()  # from here on the race trains, and nobody else
+
+    hook = register_optimizer_step_post_hook(lambda *_: steps.append(1))
+    try:
+        clock = Clock(60.0, now=lambda: float(next(moment)))
+        verdict = fallline.choose(small(), plan=plan, clock=clock, say=say, out=tmp_path / "run")
+    finally:
+        hook.remove()
+    assert verdict.document["verdict"]["cut_by_deadline"]
+    assert verdict.document["cost"]["steps"] == len(steps)
+    stopped = [event["measurement"] for event in Run.open(tmp_path / "run").events() if event["event"] == "stopped"]
+    assert sum(measurement["steps"] for measurement in stopped) > 0
+
+
+def test_a_budget_keeps_back_what_the_lanes_need_to_stand_still() -> None:
+    setting = prepare(small())
+    assert reserve(60.0, setting, "processes") == pytest.approx(reserve(60.0, setting, "sequential") + GRACE_S, abs=1e-9)
+
+
+def test_one_process_is_said_to_be_none() -> None:
+    plan = make_plan(prepare(small()), engine="processes:1", constraints=Constraints())
+    assert plan.engine == "sequential"
+    assert any(note.startswith("engine processes in one lane: trials run one after another") for note in plan.notes)
 
 
 def test_a_plan_survives_json() -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from fallline._counted import counted
 from fallline._errors import UsageError
 from fallline.reports import named, reports
+from fallline.reports._plan import write as write_plan
 
 RECIPE = {
     "schema": 1,
@@ -57,7 +59,7 @@ def document() -> dict[str, Any]:
         },
         "recipe": RECIPE,
         "baseline_recipe": BASELINE,
-        "plan": {},
+        "plan": {"shape": {"baseline_finishes": True}},
         "verdict": {
             "status": "better", "metric": 0.91234, "baseline": 0.88123, "difference": 0.03111, "interval": [0.01, 0.05],
             "confidence": 0.95, "covers": "examples+assumed seeds", "seeds": 1, "cut_by_deadline": False, "compared_at": None, "splits": 1,
@@ -126,7 +128,7 @@ def test_every_fate_is_told_in_words(tmp_path: Path) -> None:
     [
         (changed(), "Better than the baseline: auroc 0.9123 against 0.8812 (higher is better), on 1,500 audit examples"),
         (changed(status="no difference shown"), "No difference from the baseline shown"),
-        (changed(status="worse", compared_at=100), "Worse than the baseline"),
+        (changed(status="worse", compared_at=100), "Compared early, at step 100 of 1,000, where the budget stops the baseline"),
         (changed(status="worse", overruled=True, winner="baseline"), "The baseline is handed back: the best on valid is worse on audit"),
         (changed(status="no difference shown", winner="baseline"), "The baseline is kept: no candidate was better on valid"),
         (
@@ -138,6 +140,38 @@ def test_every_fate_is_told_in_words(tmp_path: Path) -> None:
 )
 def test_every_verdict_opens_with_its_words(doc: dict[str, Any], opening: str, tmp_path: Path) -> None:
     assert told(tmp_path, doc).replace("\n", " ").startswith(opening)
+
+
+def test_a_comparison_before_the_end_says_what_was_compared_and_that_it_is_not_final(tmp_path: Path) -> None:
+    doc = changed(status="worse", compared_at=100)
+    doc["plan"]["shape"]["baseline_finishes"] = False
+    text = told(tmp_path, doc).replace("\n", " ")
+    assert "step 100 of 1,000, where this plan stops the baseline: first stood behind the baseline there, auroc 0.9123 against" in text
+    assert "Neither figure is a final result: first was trained on to step 1,000, the baseline was not." in text
+    assert "price of 2 trains both to the end" in text
+    assert "Worse" not in text
+
+
+def test_one_of_a_thing_is_told_in_the_singular(tmp_path: Path) -> None:
+    doc = document()
+    doc["recipe"]["steps"], doc["problem"]["train"] = 1, 1
+    text = told(tmp_path, doc)
+    assert "1 step," in text
+    assert "1 example to train" in text
+
+
+@pytest.mark.parametrize(("size", "words"), [(700, "less than 1 MiB"), (5 << 20, "about 5 MiB"), (5 << 29, "about 2.5 GiB")])
+def test_a_plan_tells_memory_in_a_unit_that_fits(size: int, words: str) -> None:
+    out = io.StringIO()
+    write_plan({"estimate": {"memory_bytes": size}, "baseline": BASELINE, "candidates": []}, ["plan"], out, as_json=False)
+    assert f"{words} of memory" in out.getvalue()
+
+
+def test_counts_have_the_right_number_of_their_noun() -> None:
+    assert counted(1, "row") == "1 row"
+    assert counted(2000, "class") == "2,000 classes"
+    assert counted(1.0, "pass") == "1 pass"
+    assert counted(0.5, "batch") == "0.5 batches"
 
 
 def test_numbers_and_the_interval_are_those_of_the_document(tmp_path: Path) -> None:

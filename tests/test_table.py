@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from fallline._data import open_data
 from fallline.doors import _prepare, open_problem
 from fallline.doors._columns import CLIP, number_maps
-from fallline.doors.table import open_table
+from fallline.doors.table import ENTRY
+
+open_table = ENTRY.read
 
 ROWS = 400
 

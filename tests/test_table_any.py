@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from fallline._errors import FalllineError
-from fallline.doors.table import open_table
+from fallline.doors.table import ENTRY
+
+open_table = ENTRY.read
 
 CELLS: tuple[Callable[[Random], str], ...] = (
     lambda draw: str(draw.gauss(0, 1)),

@@ -12,7 +12,9 @@ import pytest
 from fallline._errors import RefusedError
 from fallline.doors import _prepare
 from fallline.doors._rows import BLOCKS, official_split
-from fallline.doors.table import open_table
+from fallline.doors.table import ENTRY
+
+open_table = ENTRY.read
 
 ROWS = 600
 

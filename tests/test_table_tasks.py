@@ -10,7 +10,9 @@ import polars as pl
 import pytest
 
 from fallline._errors import UsageError
-from fallline.doors.table import open_table
+from fallline.doors.table import ENTRY
+
+open_table = ENTRY.read
 
 ROWS = 400
 RANDOM = np.random.default_rng(0)

@@ -12,12 +12,14 @@ from safetensors.torch import save_model
 
 from fallline._budget import Clock, seconds
 from fallline._constraints import Constraints
+from fallline._counted import counted
 from fallline._decide import decide
 from fallline._document import headline
 from fallline._entered import shown
 from fallline._errors import InterruptedRun, RefusedError, UsageError
 from fallline._fingerprint import fingerprint
 from fallline._journal import write_text
+from fallline._model import Given
 from fallline._plan import Plan
 from fallline._planning import check_fits, make_plan, reserve
 from fallline._problem import Problem
@@ -27,6 +29,7 @@ from fallline._resplit import over_splits
 from fallline._result import Verdict, verdict_of
 from fallline._run import Run
 from fallline._setting import Setting, prepare, threads
+from fallline._weights import digest
 from fallline.engines import Engine, engine_entry
 from fallline.metrics import Metric
 
@@ -126,7 +129,10 @@ def _resumed(run: Run, problem: Problem, say: Callable[[str], None], clock: Cloc
     setting = prepare(problem, seed=plan.seed, device=start["device"])
     known = run.read_json("problem.json")["facts"]
     if facts(setting, plan) != known:
-        raise RefusedError(f"the data of run {run.folder} have changed since it began ({known['train']} training rows then); start it anew")
+        then = counted(known["train"], "training row")
+        raise RefusedError(
+            f"the data of run {run.folder}, or its model's first weights, have changed since it began ({then} then); start it anew"
+        )
     run.journal.write("resume", spent_s=spent)
     return _raced(setting, plan, run, clock, say, events, known)
 
@@ -136,7 +142,7 @@ def _raced(
 ) -> Verdict:
     bench = setting.bench(plan)
     if clock.budget_s is not None:
-        clock.reserve_s = reserve(clock.budget_s, setting, plan.estimate.get("judging_s", 0.0))
+        clock.reserve_s = reserve(clock.budget_s, setting, plan.engine, plan.estimate.get("judging_s", 0.0))
     engine = _opened(plan, bench, say)
     race = Race(plan, bench, engine, run, clock, say, past)
     with threads(plan.threads), contextlib.closing(engine):
@@ -175,7 +181,7 @@ def _so_far(race: Race) -> str:
     return (
         ""
         if best is None
-        else f" Best so far: {best.trial.name}, {race.bench.judge.metric.name} {shown(best.value)} after {best.step} steps."
+        else f" Best so far: {best.trial.name}, {race.bench.judge.metric.name} {shown(best.value)} after {counted(best.step, 'step')}."
     )
 
 
@@ -205,12 +211,12 @@ def keep_weights(model: nn.Module, path: Path) -> None:
 
 def facts(setting: Setting, plan: Plan) -> dict[str, Any]:
     """The problem as JSON schema 1 has it."""
-    profile, judge = setting.profile, setting.judge
+    profile, judge, weights = setting.profile, setting.judge, Given.of(setting.problem.model).weights
     return {
         "task": profile.task, "train": profile.rows, "valid": profile.valid_rows, "audit": profile.audit_rows,
         "metric": judge.metric.name, "direction": judge.metric.direction, "length_steps": plan.length,
         "batch_size": profile.batch_size, "named_metric": isinstance(judge.metric, Metric),
-        "fingerprint": fingerprint(setting.data),
+        "fingerprint": fingerprint(setting.data), **({} if weights is None else {"weights": digest(weights)}),
     }  # fmt: skip
 
 

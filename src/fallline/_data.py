@@ -25,6 +25,7 @@ from fallline._batches import (
     rows_of,
     tree_map,
 )
+from fallline._counted import counted
 from fallline._errors import RefusedError, UsageError
 from fallline._loader import from_loader
 from fallline._problem import Problem, pair, told
@@ -134,14 +135,15 @@ def open_data(problem: Problem, seed: int = 0) -> Data:
     assert valid is not None and audit is not None
     for name, part in (("valid", valid), ("audit", audit)):
         if part.size < 2:
-            raise RefusedError(f"{name} has {part.size} examples; at least 2 are needed, better hundreds")
+            raise RefusedError(f"{name} has {counted(part.size, 'example')}; at least 2 are needed, better hundreds")
     batch_size = problem.batch_size or own_batch or default_batch_size(train.size)
     if not problem.batch_size and not loader.get("sampler"):  # not set for what the split has left of the rows: it gives way to few
         batch_size = min(batch_size, max(train.size // problem.accumulate, 1))
+    there = f"the {counted(train.size, 'training example')}"
     if problem.batch_size and problem.batch_size > train.size:
-        raise UsageError(f"batch_size {problem.batch_size} is larger than the {train.size} training examples; give at most {train.size}")
+        raise UsageError(f"batch_size {problem.batch_size} is larger than {there}; give at most {train.size}")
     if train.size // batch_size < problem.accumulate and not loader.get("sampler"):
-        raise UsageError(f"accumulate {problem.accumulate} x batch_size {batch_size} is more than the {train.size} training examples")
+        raise UsageError(f"accumulate {problem.accumulate} x batch_size {batch_size} is more than {there}")
     order = {**loader, "shuffle": loader.get("shuffle", True) and problem.shuffle}
     if order.get("drop_last") is False and not order["sampler"] and train.size > batch_size and train.size % batch_size == 1:
         order["drop_last"] = True
@@ -195,7 +197,7 @@ def source_of(name: str, given: Any, problem: Problem) -> tuple[Source, dict[str
             raise RefusedError(f"{name} is empty; at least a few dozen examples are needed")
         return _precise(source, problem), {}, []
     if isinstance(given, TensorDataset):
-        return _precise(TensorSource(tuple(given.tensors)), problem), {}, []
+        return _precise(TensorSource(_tensors(name, given.tensors)), problem), {}, []
     if isinstance(given, torch.utils.data.IterableDataset):
         raise UsageError(f"{name}: an IterableDataset cannot be read in another order; give a map-style Dataset")
     if not hasattr(given, "__getitem__") or not hasattr(given, "__len__"):
@@ -208,6 +210,8 @@ def source_of(name: str, given: Any, problem: Problem) -> tuple[Source, dict[str
 def _tensors(name: str, given: Any) -> Any:
     """Nested tensors; numpy arrays are taken over, everything else is refused."""
     if isinstance(given, torch.Tensor):
+        if given.is_meta:
+            raise RefusedError(f"{name} lies on the meta device, where tensors have shapes and no numbers; give tensors of the CPU")
         return given.detach().cpu()  # batches are moved to the device; gradients of inputs are of no use
     if isinstance(given, np.ndarray):
         if given.dtype.kind not in "biuf":

@@ -117,6 +117,7 @@ def _simplicity(entry: Entered) -> tuple[int, int, int]:
     optimizer = catalogue.optimizer(recipe.optimizer.name)
     schedule, clip = catalogue.schedule(recipe.schedule.name), catalogue.clip(recipe.clip.name)
     extras = [not schedule.flat, clip.build(recipe.clip.settings) is not None, recipe.average is not None, recipe.lr_change is not None]
+    extras.append(recipe.body_lr is not None)
     return (optimizer.passes_per_step, optimizer.state_copies, sum(extras))
 
 

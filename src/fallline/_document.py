@@ -88,15 +88,19 @@ def row(race: Race, entry: Entered) -> dict[str, Any]:
 
 
 def cost(race: Race, plain_s: float, splits: int = 1) -> dict[str, Any]:
-    """What the race cost: `price_work` counts steps (in forward-backward passes) and looks by their measured share, `price_wall` time."""
+    """What the race cost: `price_work` counts steps (in forward-backward passes) and looks by their measured share, `price_wall` time.
+
+    Ways that were cut off short of their goal are in it.
+    """
     passes = 2.0 * race.plan.length * (splits - 1)  # winner and baseline, on each further split
     evaluation = training = 0.0
-    for entry in race.entered.values():
-        recipe = entry.trial.recipe
+    ways = [measurement for entry in race.entered.values() for measurement in entry.measured]
+    for way in [*ways, *(way for way in race.unfinished if way.trial in race.entered)]:
+        recipe = race.entered[way.trial].trial.recipe
         a_step = 1 if recipe.optimizer.own else catalogue.optimizer(recipe.optimizer.name).passes_per_step
-        passes += a_step * sum(m.steps for m in entry.measured)
-        evaluation += sum(m.eval_s for m in entry.measured)
-        training += sum(m.train_s for m in entry.measured)
+        passes += a_step * way.steps
+        evaluation += way.eval_s
+        training += way.train_s
     wall = race.clock.spent_s
     slowed_s = plain_s * race.plan.estimate.get("slowdown", 1.0)  # a plain training beside others, as these evaluations were
     return {
@@ -127,7 +131,7 @@ def reasons(race: Race, decided: Decided, document: dict[str, Any]) -> list[str]
     if race.baseline.status == "failed" and winner is not race.baseline:
         said.append("The baseline failed, so there is no difference to measure: what could be trained is preferred to what could not.")
     if decided.compared_at is not None:
-        said.append(f"Both were compared at step {decided.compared_at}: the baseline was not trained to the end.")
+        said.append(f"Both were compared as they stood at step {decided.compared_at:,}: the baseline was not trained to the end.")
     if decided.splits > 1:
         said.append(f"The difference is the mean over {decided.splits} splits of the same rows, each with its own seed.")
         said.append("Rows that chose the winner on the first split are among the audit rows of the others.")
@@ -180,7 +184,8 @@ def headline(document: dict[str, Any]) -> str:
     low, high = verdict["interval"]
     span = f"[{shown(low)}, {shown(high)}]" if low is not None and high is not None else "unknown"
     figures = f"{metric} {shown(verdict['metric'])} against {shown(verdict['baseline'])}, difference {shown(verdict['difference'])}"
-    return f"{WORDS[verdict['status']]}: {figures}, 95 % interval {span}"
+    early = "" if verdict["compared_at"] is None else f"at step {verdict['compared_at']:,}, not at the end, "
+    return f"{early}{WORDS[verdict['status']]}: {figures}, 95 % interval {span}"
 
 
 def finite(value: float) -> float | None:

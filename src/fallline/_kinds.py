@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
-from torch import nn
+from torch import Tensor, nn
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
@@ -22,6 +23,15 @@ def parameter_kinds(model: nn.Module) -> dict[str, str]:
                 kind = "matrix" if parameter.ndim == 2 else "convolution"
             kinds[f"{path}.{name}" if path else name] = kind
     return kinds
+
+
+def looks_drawn(weight: Tensor) -> bool:
+    """Whether a matrix has the values of torch's own initialisation: uniform up to 1 / sqrt(fan in), of which training leaves little."""
+    if weight.ndim < 2 or weight.numel() < 16:
+        return False
+    bound = 1 / math.sqrt(max(weight[0].numel(), 1))
+    largest, spread = float(weight.detach().abs().max()), float(weight.detach().std())
+    return 0.9 * bound < largest <= bound * (1 + 1e-5) and abs(spread / (bound / math.sqrt(3)) - 1) < 3 / math.sqrt(weight.numel()) + 0.02
 
 
 def normalisation(modules: Iterable[nn.Module]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from fallline._batches import TensorSource, leaves
+from fallline._counted import counted
 from fallline._data import Data
 from fallline._errors import FalllineError, RefusedError, UsageError
 from fallline._kinds import normalisation, parameter_kinds
@@ -151,7 +152,7 @@ def _probe(model: nn.Module, problem: Problem, data: Data, device: torch.device,
         )
     if outputs.ndim == 0 or len(outputs) != len(target):
         raise RefusedError(
-            f"the model gives outputs of shape {tuple(outputs.shape)} for {len(target)} targets; the first dimension must agree"
+            f"the model gives outputs of shape {tuple(outputs.shape)} for {counted(len(target), 'target')}; the first dimension must agree"
         )
     if not bool(torch.isfinite(outputs).all()):
         share = float((~torch.isfinite(outputs)).double().mean())
@@ -179,7 +180,8 @@ def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: P
         classes = int(outputs.shape[1])
         if kept.numel() and int(kept.max()) >= classes:
             raise RefusedError(
-                f"the model has {classes} outputs but the targets hold class {int(kept.max())}; give it {int(kept.max()) + 1} outputs"
+                f"the model has {counted(classes, 'output')} but the targets hold class {int(kept.max())}; "
+                f"give it {counted(int(kept.max()) + 1, 'output')}"
             )
         return {"width": 1.0, "classes": classes}
     width = outputs[0].numel() / max(target[0].numel(), 1)
@@ -194,7 +196,7 @@ def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: P
     classes = width > 1 and targets.is_floating_point() and not wanted and bool((targets == targets.round()).all())
     if classes and problem.task is None and int(targets.max()) < outputs[0].numel():
         advice = "target.long() makes them classes; if they are values, say task='regression'"
-        raise RefusedError(f"the model has {width:g} outputs, and all targets are whole numbers in {targets.dtype}: {advice}")
+        raise RefusedError(f"the model has {counted(width, 'output')}, and all targets are whole numbers in {targets.dtype}: {advice}")
     if width > 1 and not own_loss and wanted and got[:-1] == wanted and not targets.is_floating_point():
         shape = f"{('N', *wanted)}".replace("'", "").replace("(N,)", "(N)")
         raise RefusedError(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from fallline import catalogue
-from fallline._errors import UsageError
+from fallline._errors import UsageError, unknown
 from fallline._kinds import parameter_kinds
 from fallline._problem import Problem
 from fallline._recipe import Recipe
@@ -63,7 +63,10 @@ def build_optimizer(recipe: Recipe, model: nn.Module, problem: Problem | None = 
     if not recipe.optimizer.own:
         entry = catalogue.optimizer(recipe.optimizer.name)
         settings = {**entry.defaults(), **recipe.optimizer.settings}
-        return entry.build(parameter_groups(model, recipe.decay_on, apart=entry.matrices), settings)
+        groups = parameter_groups(model, recipe.decay_on, apart=entry.matrices)
+        if recipe.body_lr is None:
+            return entry.build(groups, settings)
+        return _with_body_lr(recipe, model, groups, settings)
     own = _own(problem, "optimizer")
     if isinstance(own, torch.optim.Optimizer):
         assert problem is not None
@@ -94,6 +97,8 @@ def lane_parts(recipe: Recipe) -> LaneParts | str:
     optimizer, clip = catalogue.optimizer(recipe.optimizer.name), catalogue.clip(recipe.clip.name)
     if optimizer.lanes is None:
         return f"{optimizer.name} has no step for many lanes at once"
+    if recipe.body_lr is not None:
+        return "its body and its head have lrs of their own"
     settings, clip_settings = (
         {**entry.defaults(), **part.settings} for entry, part in ((optimizer, recipe.optimizer), (clip, recipe.clip))
     )
@@ -125,7 +130,8 @@ def build_scheduler(
     if recipe.schedule.own:
         own = _own(problem, "scheduler")
         assert problem is not None
-        return copied_scheduler(own, problem.optimizer, optimizer) if hasattr(own, "optimizer") else own(optimizer)  # type: ignore[no-any-return]
+        scheduler: LRScheduler = copied_scheduler(own, problem.optimizer, optimizer) if hasattr(own, "optimizer") else own(optimizer)
+        return scheduler
     entry = catalogue.schedule(recipe.schedule.name)
     if entry.reads_metric:
         known = inspect.signature(ReduceLROnPlateau).parameters
@@ -180,6 +186,41 @@ def parameter_groups(model: nn.Module, decay_on: str, *, apart: bool = False) ->
     others = [parameter for name, parameter in named if kinds[name] not in ("matrix", "convolution")]
     groups = [{"params": matrices, "decay": True, "kind": "matrix"}, {"params": others, "decay": everything, "kind": "other"}]
     return [group for group in groups if group["params"]]
+
+
+def body_apart(model: nn.Module, groups: Sequence[dict[str, Any]], head: Sequence[str], lr: float) -> list[dict[str, Any]]:
+    """Every group in two: the body, which has this peak lr, and what `head` names (modules, parameters), which has the optimizer's."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    parts = []
+    for body in (True, False):
+        for group in groups:
+            chosen = [
+                parameter for parameter in group["params"] if body != any(f"{names[parameter]}.".startswith(f"{part}.") for part in head)
+            ]
+            if chosen:
+                parts.append({**group, "params": chosen, **({"lr": lr} if body else {})})
+    return parts
+
+
+def _with_body_lr(recipe: Recipe, model: nn.Module, groups: list[dict[str, Any]], settings: dict[str, Any]) -> torch.optim.Optimizer:
+    """The optimizer with an lr of its own for the body.
+
+    Raises:
+        UsageError: a name of the head is no part of the model, all of it is head, or the optimizer knows one lr only.
+    """
+    assert recipe.body_lr is not None
+    entry, head = catalogue.optimizer(recipe.optimizer.name), recipe.body_lr.head
+    known = [*dict(model.named_modules()), *dict(model.named_parameters())]
+    for name in head:
+        if name not in known:
+            raise unknown("part of the model in the recipe's head", name, [name for name in known if name])
+    parts = body_apart(model, groups, head, settings["lr"] * recipe.body_lr.factor)
+    if not any("lr" in group for group in parts):
+        raise UsageError(f"the recipe's head, {', '.join(head)}, is all that is trained of the model; leave body_lr out")
+    optimizer = entry.build(parts, settings)
+    if len(optimizer.param_groups) != len(parts):
+        raise UsageError(f"optimizer {entry.name} knows one lr for all parameters; leave body_lr out, or take another optimizer")
+    return optimizer
 
 
 def _own(problem: Problem | None, name: str) -> Any:

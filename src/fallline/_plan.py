@@ -11,6 +11,7 @@ from typing import Any
 
 from fallline._budget import spoken
 from fallline._constraints import Constraints
+from fallline._counted import counted
 from fallline._errors import UsageError
 from fallline._prior import Candidate
 from fallline._profile import Profile
@@ -143,29 +144,30 @@ class Plan:
         """The plan in words, a line each."""
         shape, tenth = self.shape, self.rungs[0] / self.length
         work, wall = self.estimate.get("work", 0.0), self.estimate.get("seconds", 0.0)
-        trainings = f"about {work:.1f} plain trainings of {self.length} steps, about {spoken(wall)}"
-        said = [f"plan {shape.price:g}: {_counted(len(self.candidates), 'candidate')}, {trainings}"]
+        trainings = f"about {work:.1f} plain trainings of {counted(self.length, 'step')}, about {spoken(wall)}"
+        said = [f"plan {shape.price:g}: {counted(len(self.candidates), 'candidate')}, {trainings}"]
         said.append(f"engine {self.engine}: {self._engine()}")
         if shape.baseline_finishes:
-            said.append(f"all run to step {self.rungs[0]} ({tenth:.0%}); the best {shape.finish} and the baseline run to the end")
+            best = "the best" if shape.finish == 1 else f"the best {shape.finish}"
+            said.append(f"all run to step {self.rungs[0]:,} ({tenth:.0%}); {best} and the baseline run to the end")
         else:
-            said.append(f"the candidate runs to the end, the baseline to step {self.rungs[0]} ({tenth:.0%}), where the two are compared")
+            said.append(f"the candidate runs to the end, the baseline to step {self.rungs[0]:,} ({tenth:.0%}), where the two are compared")
         if shape.middle_keep:
             child = ", the leader also with a third of its lr" if shape.child else ""
-            said.append(f"{shape.middle_keep} go on to step {self.rungs[1]}{child}")
+            said.append(f"{shape.middle_keep} go on to step {self.rungs[1]:,}{child}")
             said.append(f"the finalists and the baseline run {shape.seeds} seeds to the end")
         if shape.halfway:
             said.append(f"at step {self.length // 2} a finalist stops that is well behind the leader, so it may cost less")
         if shape.rounds:
             said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")
         if shape.splits:
-            said.append(f"then the winner and the baseline are trained on {_counted(shape.splits, 'other split')} of the same rows")
+            said.append(f"then the winner and the baseline are trained on {counted(shape.splits, 'other split')} of the same rows")
         said += self.notes
         return said
 
     def _engine(self) -> str:
         """The engine in words, with what was measured of it."""
-        threads = _counted(self.threads, "thread")
+        threads = counted(self.threads, "thread")
         if self.lanes == 1:
             how = f"one trial after another on {threads}"
         elif self.abreast == 1:
@@ -174,10 +176,6 @@ class Plan:
             how = f"{self.lanes} trials at a time, each on {threads}"
         measured = ", ".join(f"{name} {pace:,.0f}" for name, pace in self.figures.items())
         return f"{how} (steps a second: {measured})" if measured else how
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def rungs_for(length: int, steps_per_epoch: int, shape: Shape) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from fallline._bench import materialise
 from fallline._budget import Clock, spoken
 from fallline._constraints import Constraints
 from fallline._errors import UsageError
+from fallline._finetune import with_body_lr
 from fallline._judge import Judge
 from fallline._machine import cores
 from fallline._plan import (
@@ -37,6 +38,7 @@ from fallline._prior import baseline, candidates
 from fallline._recipe import Frame, Recipe
 from fallline._setting import Setting, threads
 from fallline._step import start
+from fallline.engines import engine_entry
 from fallline.engines._calibration import Calibration, Demand, calibrate
 from fallline.metrics import OwnMetric
 
@@ -79,7 +81,7 @@ def make_plan(
     if clock is not None and clock.budget_s is not None:
         wanted = shape_for(price) if price is not None else SHAPES[-1]
         pace = SLACK * engines.slowdown * paced(setting, constraints, seed, engines.threads)
-        clock.reserve_s = reserve(clock.budget_s, setting)
+        clock.reserve_s = reserve(clock.budget_s, setting, engines.engine)
         shape, length = _within(clock, shape if shape.splits else wanted, length, setting, engines.abreast, pace, metric_s, notes)
         profile = replace(profile, passes=min(profile.passes, length / setting.steps_per_epoch))  # the regime is that of what is run
     if "lr" in constraints.settings or problem.loop is not None:
@@ -90,6 +92,8 @@ def make_plan(
     frame = Frame(length, seed, LOOKS, look_rows, engines.threads)
     base = baseline(problem, profile, frame, setting.steps_per_epoch)
     entered = candidates(problem, profile, setting.judge, constraints, frame, count=shape.recipes, second_losses=shape.second_losses)
+    if shape.baseline_finishes and "lr" not in constraints.settings:  # a fixed lr is that of all, and at price 1 there is one candidate
+        entered += with_body_lr(entered, problem, seed)
     if constraints.describe():
         notes.append(f"kept as you asked: {constraints.describe()}")
     if own_epochs:
@@ -101,7 +105,7 @@ def make_plan(
     bounded = clock is not None and clock.budget_s is not None
     resamples, judging_s = resampling(setting, shape, seconds, metric_s, bounded=bounded)
     if clock is not None and clock.budget_s is not None:
-        clock.reserve_s = reserve(clock.budget_s, setting, judging_s)
+        clock.reserve_s = reserve(clock.budget_s, setting, engines.engine, judging_s)
     if resamples < resamples_for(profile.audit_rows):
         call = f"a call of {setting.judge.metric.name} takes {1000 * metric_s:.2g} ms"
         notes.append(f"{call}: intervals from {resamples} resamples, coarser than from {resamples_for(profile.audit_rows)}")
@@ -263,9 +267,9 @@ def _seconds(trainings: float, length: int, setting: Setting, pace: float, metri
     return trainings * (length * pace + looks * share * (profile.eval_s + metric_s))
 
 
-def reserve(budget_s: float, setting: Setting, judging_s: float = 0.0) -> float:
-    """Seconds of a budget that training may not touch: a cooldown and the end."""
-    return max(RESERVE_SHARE * budget_s, 0.5) + _ending(setting, judging_s)
+def reserve(budget_s: float, setting: Setting, engine: str, judging_s: float = 0.0) -> float:
+    """Seconds of a budget that training may not touch: until the lanes stand still, a cooldown and the end."""
+    return engine_entry(engine).grace_s + max(RESERVE_SHARE * budget_s, 0.5) + _ending(setting, judging_s)
 
 
 def _ending(setting: Setting, judging_s: float) -> float:

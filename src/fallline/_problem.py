@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
 import math
-import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fallline._batches import INIT, leaves, seeded, stream
-from fallline._errors import FalllineError, RefusedError, UsageError, nearest
+from fallline._errors import UsageError, nearest, unknown
+from fallline._model import Given, check_model, made, refuse_meta
+from fallline._weights import fill
 from fallline.metrics import TASKS, Metric, OwnMetric, resolve
 
 PRECISIONS = ("32", "64", "bf16", "16")
 SCHEDULER_STEPS = ("epoch", "batch")
-
-_made_so_far: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()  # by id: the weights that functions have returned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,8 @@ class Problem:
 
     Args:
         model: a factory `() -> Module`; a module, whose present weights every candidate starts from; or `"package.module:name"`,
-            alone or as `("package.module:name", {"keyword": value})`.
+            alone or as `("package.module:name", {"keyword": value})`; or `{"factory": ..., "keywords": {...}, "weights": "file.pt"}`, whose
+            tensors are filled from a local file (.safetensors, or .pt read with weights_only) where name and shape agree.
         train, valid, audit: `(inputs, target)` tensors, a map-style `Dataset` or a `DataLoader`. What is missing is split off train.
         metric: a name (`fallline metrics` lists them), a torchmetrics `Metric`, or a callable `(output, target) -> float` that is called
             once with all outputs and targets of a split, on the CPU. None: the usual metric of the task.
@@ -95,6 +94,13 @@ class Problem:
     patience: int | None = None
     origin: Origin = field(default_factory=Origin, repr=False)
 
+    def __new__(cls, *_: Any, **given: Any) -> Problem:
+        """Refuses a field that there is not, and names the nearest."""
+        known = [f.name for f in fields(cls) if f.repr]
+        for name in given.keys() - {"origin", *known}:
+            raise TypeError(str(unknown("field of Problem", name, known)))
+        return object.__new__(cls)
+
     def __post_init__(self) -> None:
         self.precision = str(self.precision)
         _one_of("precision", self.precision, PRECISIONS)
@@ -118,7 +124,7 @@ class Problem:
             raise UsageError("loop must take (model, loss, optimizer, scheduler, loader) and train one epoch")
         if self.train is None:
             raise UsageError("train is missing; give (inputs, target) tensors, a Dataset or a DataLoader")
-        _check_model(self.model)
+        check_model(self.model)
         _check_own_parts(self)
         self.resolved_metric()
 
@@ -129,9 +135,13 @@ class Problem:
     def new_model(self, seed: int = 0) -> nn.Module:
         """A fresh model with the initial weights of `seed`; a module given by the user is copied with the weights it has."""
         with seeded(stream(0, INIT)):  # what a module draws while it is imported is the same in every process
-            factory, keywords = _found(self.model)
+            given = Given.of(self.model)
+            factory = given.found()
         with seeded(stream(seed, INIT)):
-            model = copy.deepcopy(factory) if isinstance(factory, nn.Module) else _made(factory, keywords)
+            model = copy.deepcopy(factory) if isinstance(factory, nn.Module) else made(factory, given.keywords)
+        refuse_meta(model)
+        if given.weights is not None:
+            fill(model, given.weights)
         if self.precision == "64":
             model = model.double()
         if not model.training:  # left in eval mode as a whole, as pretrained models come; otherwise each part keeps its mode (frozen norms)
@@ -145,13 +155,16 @@ class Problem:
 
 def call(model: nn.Module, inputs: Any) -> Tensor:
     """The model's output for a batch of inputs: a tensor, a tuple of positional or a dict of keyword arguments."""
+    output: Tensor
     if isinstance(inputs, Tensor):
-        return model(inputs)  # type: ignore[no-any-return]
-    if isinstance(inputs, tuple | list):
-        return model(*inputs)  # type: ignore[no-any-return]  # Module.__call__ is untyped
-    if isinstance(inputs, Mapping):
-        return model(**inputs)  # type: ignore[no-any-return]
-    return model(inputs)  # type: ignore[no-any-return]
+        output = model(inputs)
+    elif isinstance(inputs, tuple | list):
+        output = model(*inputs)
+    elif isinstance(inputs, Mapping):
+        output = model(**inputs)
+    else:
+        output = model(inputs)
+    return output
 
 
 def pair(batch: Any) -> tuple[Any, Tensor]:
@@ -176,60 +189,6 @@ def told(batch: Any) -> str:
     if isinstance(batch, Mapping):
         return f"a {type(batch).__name__} of {', '.join(map(str, batch))}"
     return f"a {type(batch).__name__} of {len(batch)}" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
-
-
-def imported(path: str) -> Any:
-    """The object that "package.module:name" names; says plainly what is missing."""
-    module_name, _, name = path.partition(":")
-    if not name:
-        raise UsageError(f'a model given by name is written "package.module:name", got {path!r}')
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the user's package raises while it loads
-        versions = f"; {module_name.split('.')[0]} must match torch {torch.__version__}" if "torch" in module_name else ""
-        raise UsageError(f"cannot import {module_name!r} for the model {path!r}: {type(error).__name__}: {error}{versions}") from error
-    if not hasattr(module, name):
-        close = nearest(name, dir(module))
-        raise UsageError(f"{module_name} has no {name!r}{'; did you mean ' + ' or '.join(close) + '?' if close else ''}")
-    return getattr(module, name)
-
-
-def _found(given: Any) -> tuple[Any, Mapping[str, Any]]:
-    """The module or the function that makes it, imported where it is named, and the keywords of its call."""
-    factory, keywords = given if isinstance(given, tuple) else (given, {})
-    return (imported(factory) if isinstance(factory, str) else factory), keywords
-
-
-def _made(factory: Any, keywords: Mapping[str, Any]) -> nn.Module:
-    try:
-        model = factory(**keywords)
-    except FalllineError:
-        raise
-    except Exception as error:  # whatever the user's function raises
-        called = (
-            f"{getattr(factory, '__name__', type(factory).__name__)}({', '.join(f'{key}={value!r}' for key, value in keywords.items())})"
-        )
-        hint = "" if keywords else "; give a function without arguments, such as lambda: MyModel(10), or a module"
-        raise RefusedError(f"making the model, {called} raised {type(error).__name__}: {error}{hint}") from error
-    if not isinstance(model, nn.Module):
-        raise RefusedError(f"model must be a torch Module or a function that returns one, the function returned {type(model).__name__}")
-    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if any(_made_so_far.get(id(parameter)) is parameter for parameter in weights):
-        raise RefusedError(
-            "the function must build a new module on each call, it returned the same one, or one with the same weights; "
-            "give the module itself as model to start every candidate from its weights"
-        )
-    _made_so_far.update({id(parameter): parameter for parameter in weights})
-    return model
-
-
-def _check_model(model: Any) -> None:
-    named = isinstance(model, str) or (
-        isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], str) and isinstance(model[1], Mapping)
-    )
-    if not (named or callable(model)):
-        wanted = 'a function without arguments, a Module, or "package.module:name", alone or with keywords'
-        raise UsageError(f"model must be {wanted}, got {type(model).__name__}")
 
 
 def _check_own_parts(problem: Problem) -> None:

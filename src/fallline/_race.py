@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fallline._bench import Workbench
 from fallline._budget import Clock, DeadlineReached
+from fallline._counted import counted
 from fallline._cutoff import affordable, cool_down
 from fallline._entered import BASELINE, Entered, shown
 from fallline._errors import FalllineError
@@ -49,6 +50,7 @@ class Race:
         self.seconds = 0.0  # in `run`: what the lanes were there for
         self._done = {(e["trial"], e["goal"]): e for e in past if e["event"] == "rung"}
         self.cooled = {e["trial"]: Cooldown(e["from_step"], e["steps"]) for e in past if e["event"] == "cooldown"}
+        self.unfinished = [Measurement(**e["measurement"]) for e in past if e["event"] == "stopped"]  # ways that the race's end cut off
         self.endgame = next((e for e in past if e["event"] == "endgame"), None)
         self._outputs: dict[tuple[str, str], Outputs] = {}
         self.sign = bench.judge.sign
@@ -184,6 +186,10 @@ class Race:
             self.ready(entry)
         by_name = {entry.trial.name: entry for entry in waiting}
         for measurement in self.engine.advance([Goal(entry.trial, goals[entry.trial.name]) for entry in waiting], self.clock.pulse):
+            if measurement.halted:
+                self.folder.journal.write("stopped", measurement=vars(measurement), spent_s=self.clock.spent_s)
+                self.unfinished.append(measurement)
+                continue
             entry = by_name[measurement.trial]
             measurement, final = self._judged(entry, measurement)
             if not measurement.fault:
@@ -195,8 +201,9 @@ class Race:
             self.folder.drop_states(measurement.trial, keep=keep)
             if entry.status != "paused":
                 self.engine.drop(measurement.trial)  # its outputs are kept, and its state lies in its checkpoint
-            reached = f"{self.bench.judge.metric.name} {shown(entry.value)} after {measurement.step} steps"
-            self.say(f"  {measurement.trial}: {reached}{_remarks(measurement)}")
+            reached = f"{self.bench.judge.metric.name} {shown(entry.value)} after {counted(measurement.step, 'step')}"
+            remarks = [remark for remark in (measurement.fault, measurement.note) if remark]
+            self.say(f"  {measurement.trial}: {', '.join([reached, *remarks])}")
 
     def _take(self, entry: Entered, measurement: Measurement, final: float | None) -> None:
         entry.measured.append(measurement)
@@ -225,7 +232,8 @@ class Race:
             return measurement, measurement.final
         began, fault, value = time.perf_counter(), "", math.nan
         try:
-            value = self._judge_all(entry, "valid")
+            outputs = self.outputs(entry, "valid")
+            value = self.bench.judge.value(outputs.outputs, self.bench.targets("valid"), outputs.link)
         except FalllineError:
             raise
         except Exception as error:  # whatever the user's model or metric raises on the whole of valid
@@ -234,10 +242,6 @@ class Race:
             fault = f"diverged: the metric is {value} on all of valid"
         measurement = replace(measurement, eval_s=measurement.eval_s + time.perf_counter() - began, fault=fault)
         return measurement, None if fault else value
-
-    def _judge_all(self, entry: Entered, split: str) -> float:
-        outputs = self.outputs(entry, split)
-        return self.bench.judge.value(outputs.outputs, self.bench.targets(split), outputs.link)
 
     def outputs(self, entry: Entered, split: str, at: int | None = None) -> Outputs:
         """The outputs of a trial's model on a split: of the weights it hands back, or as it stood at step `at`."""
@@ -267,7 +271,3 @@ class Race:
         """Measured seconds a step of one trial, looks included."""
         steps = sum(m.steps for m in entry.measured)
         return sum(m.train_s + m.eval_s for m in entry.measured) / steps if steps else 0.0
-
-
-def _remarks(measurement: Measurement) -> str:
-    return "".join(f", {remark}" for remark in (measurement.fault, measurement.note) if remark)

@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from fallline import catalogue
 from fallline._errors import UsageError, unknown
+from fallline._extras import EXTRAS, plain, read
+from fallline._extras import Average as Average
+from fallline._extras import BodyLr as BodyLr
+from fallline._extras import Cooldown as Cooldown
+from fallline._extras import LrChange as LrChange
 from fallline.catalogue import Settings, Value
 
 if TYPE_CHECKING:
@@ -50,29 +55,6 @@ class Part:
 
 
 @dataclass(frozen=True)
-class LrChange:
-    """From step `at` on the peak lr is multiplied by `factor`: a child that left its parent there."""
-
-    at: int
-    factor: float
-
-
-@dataclass(frozen=True)
-class Cooldown:
-    """From step `at` on lr falls linearly to zero over `steps` steps, whatever the schedule says: a training cut short."""
-
-    at: int
-    steps: int
-
-
-@dataclass(frozen=True)
-class Average:
-    """The weights handed back are an exponential moving average with this decay a step."""
-
-    decay: float
-
-
-@dataclass(frozen=True)
 class Frame:
     """What all recipes of a race share: length in updates, seed, looks at valid, how many examples each reads (0: all), threads."""
 
@@ -98,6 +80,7 @@ class Recipe:
     evaluations: int = 20  # evenly spaced looks at valid, for keep="best" and schedules that read the metric
     average: Average | None = None
     lr_change: LrChange | None = None
+    body_lr: BodyLr | None = None  # of a model that starts from trained weights
     cooldown: Cooldown | None = None
     look_rows: int = 0  # examples of valid that a look reads, drawn by the seed; 0: all of them
     patience: int | None = None  # looks without improvement after which training ends
@@ -173,10 +156,10 @@ class Recipe:
             out["patience"] = self.patience
         for kind, part in self.parts().items():
             out[kind] = {"name": part.name, **part.settings}
-        for extra in ("average", "lr_change", "cooldown"):
+        for extra in EXTRAS:
             value = getattr(self, extra)
             if value is not None:
-                out[extra] = {f.name: getattr(value, f.name) for f in fields(value)}
+                out[extra] = plain(value)
         return out
 
     @classmethod
@@ -188,16 +171,16 @@ class Recipe:
                 raise unknown("key in the recipe", key, known)
         if data.get("schema", 1) != 1:
             raise UsageError(f"the recipe has schema {data['schema']}, this version reads schema 1; install a newer fallline")
-        plain = ("seed", "steps", "keep", "evaluations", "look_rows", "decay_on", "patience", "threads")
-        given: dict[str, Any] = {key: data[key] for key in plain if key in data}
+        numbers = ("seed", "steps", "keep", "evaluations", "look_rows", "decay_on", "patience", "threads")
+        given: dict[str, Any] = {key: data[key] for key in numbers if key in data}
         for kind, find in KINDS.items():
             if kind in data:
                 given[kind] = _part(kind, data[kind], find)
             elif kind in ("loss", "optimizer"):
                 raise UsageError(f'the recipe has no [{kind}]; add [{kind}] with name = "..."')
-        for extra, record in (("average", Average), ("lr_change", LrChange), ("cooldown", Cooldown)):
+        for extra, record in EXTRAS.items():
             if extra in data:
-                given[extra] = _record(extra, data[extra], record)
+                given[extra] = read(extra, data[extra], record)
         for key in ("seed", "steps", "evaluations", "look_rows", "patience", "threads"):
             if key in given and (isinstance(given[key], bool) or not isinstance(given[key], int)):
                 raise UsageError(f"{key} in the recipe must be a whole number, got {given[key]!r}")
@@ -259,13 +242,6 @@ def _part(kind: str, table: Any, find: Any) -> Part:
     entry = find(table["name"])
     entry.check(settings)
     return Part(entry.name, {**entry.defaults(), **settings})
-
-
-def _record(name: str, table: Any, record: Any) -> Any:
-    wanted = {f.name for f in fields(record)}
-    if not isinstance(table, Mapping) or set(table) != wanted or not all(isinstance(v, int | float) for v in table.values()):
-        raise UsageError(f"[{name}] in the recipe needs exactly {', '.join(sorted(wanted))} as numbers")
-    return record(**table)
 
 
 def _toml(value: Value) -> str:

@@ -25,8 +25,10 @@ from fallline._batches import DatasetSource, Source, TensorSource, leaves
 from fallline._data import Data
 from fallline._journal import write_text
 from fallline._judge import own_entry
+from fallline._model import Given, made
 from fallline._parts import build_optimizer, build_scheduler
-from fallline._problem import Problem, _found, _made
+from fallline._problem import Problem
+from fallline._weights import tensors_in
 from fallline.metrics import Metric, OwnMetric
 
 if TYPE_CHECKING:
@@ -162,21 +164,24 @@ def _shape(tree: Any) -> Any:
 
 
 def _model(problem: Problem) -> dict[str, Any]:
-    given = problem.model
-    path, keywords = given if isinstance(given, tuple) else (given, {})
-    found, arguments = _found(given)
+    given = Given.of(problem.model)
+    path, factory = given.factory, given.found()
     with torch.random.fork_rng(devices=[]):
-        raw = found if isinstance(found, nn.Module) else _made(found, arguments)
+        raw = factory if isinstance(factory, nn.Module) else made(factory, given.keywords)
     model = problem.new_model(0)
     facts: dict[str, Any] = {
-        "kind": "module" if isinstance(given, nn.Module) else "named" if isinstance(path, str) else "factory",
+        "kind": "module" if isinstance(path, nn.Module) else "named" if isinstance(path, str) else "factory",
         "lazy": any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in model.parameters()),
         "eval": not raw.training,  # as a whole, which training undoes
         "all_train": all(module.training for module in model.modules()),
         "fused": all(p.is_floating_point() for p in model.parameters()),
     }
     if isinstance(path, str):
-        facts |= {"path": path, "made": isinstance(found, nn.Module), "keywords": _plain(dict(keywords))}
+        facts |= {"path": path, "made": isinstance(factory, nn.Module), "keywords": _plain(dict(given.keywords))}
+    if isinstance(problem.model, Mapping):
+        facts |= {"in": "model['factory']", "called": bool(given.keywords)}
+    if given.weights is not None:
+        facts |= {"weights": str(given.weights.resolve()), "under": tensors_in(given.weights)[1]}
     return facts
 
 

@@ -10,15 +10,18 @@ from dataclasses import dataclass, replace
 import torch
 
 from fallline._bench import Workbench
+from fallline._counted import counted
 from fallline._data import Data, default_epochs, open_data
 from fallline._errors import UsageError
 from fallline._judge import Judge, judge_of
 from fallline._machine import cores
 from fallline._measure import measure
+from fallline._model import Given
 from fallline._plan import FEW_EXAMPLES, Plan, threads_for
 from fallline._problem import Problem, refuse_strangers
 from fallline._profile import Profile
 from fallline._rehearse import rehearse
+from fallline._weights import told
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Se
         where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError as error:
         raise UsageError(f"device must be cpu, cuda or cuda:0, got {device!r}") from error
+    if where.type == "meta":
+        raise UsageError("device must be cpu, cuda or cuda:0, got 'meta', on which nothing is computed; leave device out to use the CPU")
     if where.type == "cuda" and not torch.cuda.is_available():
         raise UsageError("device cuda was asked for, but torch sees no CUDA device; leave device out to use the CPU")
     if problem.precision == "16" and where.type != "cuda":
@@ -88,9 +93,17 @@ def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Se
     profile = replace(profile, passes=float(epochs))
     judge = judge_of(problem, profile)
     rehearse(Workbench(problem=problem, data=data, judge=judge, device=where), profile)
-    length = f"{epochs:g} passes over train in batches of {data.batch_size}"
+    length = f"{counted(epochs, 'pass')} over train in batches of {data.batch_size}"
     length += "" if problem.epochs else ", a length set from the number of rows and the kind of model; say epochs to change it"
-    notes = [*problem.origin.notes, *data.notes, f"task {profile.task}, metric {judge.metric.name} ({_better(judge)} is better)", length]
+    weights = Given.of(problem.model).weights
+    filled = [] if weights is None else [told(problem.new_model(seed), weights)]
+    notes = [
+        *problem.origin.notes,
+        *filled,
+        *data.notes,
+        f"task {profile.task}, metric {judge.metric.name} ({_better(judge)} is better)",
+        length,
+    ]
     return Setting(problem, data, profile, judge, where, tuple(notes))
 
 

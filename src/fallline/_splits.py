@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline._counted import counted
 from fallline._errors import RefusedError
 
 Index: TypeAlias = NDArray[np.int64]
@@ -156,12 +157,15 @@ def _latest(rows: Rows, share: float, gap: int) -> Carved:
     rest, taken, notes = by_time[: max(cut - gap, 0)], by_time[cut:], []
     if rows.groups is not None:
         crossing = np.isin(rows.groups[rest], rows.groups[taken])
-        if crossing.any():
-            notes.append(f"{int(crossing.sum()):,} earlier rows left out because rows of their group come later")
+        earlier = int(crossing.sum())
+        if earlier:
+            notes.append(
+                f"{counted(earlier, 'earlier row')} left out because rows of {'its' if earlier == 1 else 'their'} group come later"
+            )
         rest = rest[~crossing]
     if not len(rest):
         raise RefusedError(
-            f"no row is left before the latest {len(taken):,} of {rows.count:,}, a gap of {gap:,} rows"
+            f"no row is left before the latest {len(taken):,} of {rows.count:,}, a gap of {counted(gap, 'row')}"
             f"{' and the groups that reach across' if notes else ''}; give more rows, a smaller gap or no groups"
         )
     return Carved(rest=rest.astype(np.int64), taken=taken.astype(np.int64), notes=tuple(notes))
@@ -244,13 +248,13 @@ def _told(name: str, share: str, rows: Rows, part: Carved, seed: int) -> list[st
     """How a part came about, then what the carving has to say."""
     if rows.order is not None:
         lost = rows.count - len(part.rest) - len(part.taken)
-        how = f"the latest in time, {lost:,} rows before them left out"
+        how = f"the latest in time, {counted(lost, 'row')} before them left out"
     else:
         how = f"drawn with seed {seed}" + (", classes in proportion" if rows.labels is not None else "")
         if rows.groups is not None:
             together = int((_numbered(rows.groups, rows.count)[1] > 1).sum())
-            how += f", {together:,} {'group' if together == 1 else 'groups'} of rows kept whole" if together else ""
-    return [f"{name}: {share}, {len(part.taken):,} rows, {how}", *(f"{name}: {note}" for note in part.notes)]
+            how += f", {counted(together, 'group')} of rows kept whole" if together else ""
+    return [f"{name}: {share}, {counted(len(part.taken), 'row')}, {how}", *(f"{name}: {note}" for note in part.notes)]
 
 
 def duplicate_groups(rows: NDArray[Any] | Sequence[bytes]) -> Index:

@@ -1,14 +1,13 @@
 """Doors: ways in from a file to a Problem. One door a file (`ENTRY = Door(...)`); `open_problem` picks it by the file's name.
 
-A door reads its file, splits the rows, fits what it fits on train alone, and returns a `Problem` whose `Origin` says all that was done,
-as plain JSON. It takes `seed`, and as keywords what a user may say about such a file; the reader of the command line passes on what was
-given. Where several doors open files of one name, those with `claims` are asked in turn, and one without takes the rest. A door imports
-torch and polars only inside functions, so that asking which doors there are costs nothing.
+A door reads its file, splits the rows, fits what it fits on train alone, and returns a `Problem` whose `Origin` says all that was done, as
+plain JSON. What a user said about the file comes as one `Asked`, and the door declares which of it means something there. Where several
+doors open files of one name, those with `claims` are asked in turn, and one without takes the rest. A door imports torch and polars only
+inside functions, so that asking which doors there are costs nothing.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,27 +15,44 @@ from typing import TYPE_CHECKING, Any
 
 from fallline._discover import discover
 from fallline._errors import UsageError, nearest
+from fallline.doors._asked import Asked as Asked
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
 
+ALWAYS = ("metric", "direction", "task", "epochs", "batch_size", "seed")  # what may be said about every file
+
 
 @dataclass(frozen=True, kw_only=True)
 class Door:
-    """One way in: which files it opens, by the end of their name, and the function `(path, *, seed, ...) -> Problem`."""
+    """One way in: which files it opens, by the end of their name, and the function that makes a problem of one."""
 
     name: str
     title: str  # what such a file is, as it is said to users: "a table"
     suffixes: tuple[str, ...]  # in lower case, with the dot; "/": a folder
-    open: Callable[..., Problem]
+    open: Callable[[Path, Asked], Problem]
+    takes: tuple[str, ...] = ()  # what of `Asked` means something for such a file, beside ALWAYS
     claims: Callable[[Path, Mapping[str, Any]], bool] | None = None  # by contents and options; None: takes what no other door claims
     parts: str = ""  # "module:function" of (path, preparation) -> train, valid and audit; it stands alone, exporters copy it
 
     def options(self) -> tuple[str, ...]:
         """What a user may say about such a file."""
-        return tuple(
-            name for name, given in inspect.signature(self.open).parameters.items() if given.kind is inspect.Parameter.KEYWORD_ONLY
-        )
+        return self.takes + ALWAYS
+
+    def read(self, path: str | Path, **said: Any) -> Problem:
+        """The problem in a file of this door; what is None counts as not said.
+
+        Raises:
+            UsageError: something was said that means nothing for such a file, or cannot be meant. RefusedError: the data cannot be used.
+        """
+        given = {name: value for name, value in said.items() if value is not None}
+        for name in given:
+            if name not in self.options():
+                known = [option for option in self.options() if option != "seed"]
+                close = nearest(name, known)
+                advice = f"did you mean {' or '.join(close)}?" if close else f"it takes {', '.join(known)}"
+                raise UsageError(f"{Path(path).name} is {self.title}, for which {name!r} means nothing; {advice}")
+        return self.open(Path(path), Asked(**given))
 
 
 def doors() -> dict[str, Door]:
@@ -51,15 +67,7 @@ def open_problem(source: str | Path, *, seed: int = 0, **options: Any) -> Proble
     """
     path = Path(source).expanduser()
     given = {name: value for name, value in options.items() if value is not None}
-    door = _door_for(path, given)
-    taken = door.options()
-    for name in given:
-        if name not in taken:
-            known = [option for option in taken if option != "seed"]
-            close = nearest(name, known)
-            advice = f"did you mean {' or '.join(close)}?" if close else f"it takes {', '.join(known)}"
-            raise UsageError(f"{path.name} is {door.title}, for which {name!r} means nothing; {advice}")
-    return door.open(path, seed=seed, **given)
+    return _door_for(path, given).read(path, seed=seed, **given)
 
 
 def _door_for(path: Path, given: Mapping[str, Any]) -> Door:

@@ -1,4 +1,4 @@
-"""Asked: what a user said about a file, in one record for all doors; a door reads the fields that its `open_...` takes."""
+"""Asked: what a user said about a file, in one record for all doors; a door reads the fields that it declares."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What was said, None where nothing was; the meaning of each is in the `open_...` that takes it."""
+    """What was said, None where nothing was; the meaning of each is in the `open_...` of a door that takes it."""
 
     target: str | None = None
     metric: Any = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from fallline._counted import counted
 from fallline._errors import RefusedError
 from fallline.doors._prepare import calendar, moments, numbers, words
 
@@ -53,11 +54,6 @@ REACH = 3.2  # standard deviations that the map spans: 0.1 % of the rows lie out
 EQUAL = "all its values in train are equal"
 LARGEST = 1e150  # numbers beyond it count as infinite: their squares are
 CLIP = 5.0  # standard deviations at which the straight map of a number ends, so that one absurd value stays one value
-
-
-def counted(number: int, thing: str) -> str:
-    """ "1 row", "2 rows"."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +142,7 @@ def refuse_text(column: pl.Series, values: pl.Series) -> None:
         return
     present = values.drop_nulls()
     length = float(present.str.len_chars().mean())  # type: ignore[arg-type]  # there are values, so there is a mean
-    spaced = float(present.str.contains(r"\s").mean())  # type: ignore[arg-type]
+    spaced = float(present.str.contains(r"\s").mean())  # type: ignore[arg-type]  # there are values, so there is a mean
     if length > TEXT_LENGTH or spaced > 0.5:  # half of the values are several words
         raise RefusedError(
             f"column {column.name!r} is free text: {distinct:,} different values, {length:.0f} characters long on average. To "

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from fallline._counted import counted
 from fallline._errors import RefusedError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -141,7 +142,8 @@ def _check_rows(path: Path, separator: str) -> None:
             rows, line = rows + 1, reader.line_num
     if ragged:
         raise RefusedError(
-            f"{path} is ragged: its header names {width} columns, but {ragged:,} of its {rows:,} rows have more or fewer fields ({first}); "
+            f"{path} is ragged: its header names {counted(width, 'column')}, but {ragged:,} of its {counted(rows, 'row')} "
+            f"{'has' if ragged == 1 else 'have'} more or fewer fields ({first}); "
             f"mend these rows, and put quotation marks around values that contain {SEPARATORS[separator]}"
         )
     if not rows:

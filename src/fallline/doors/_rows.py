@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from fallline._counted import counted
 from fallline._errors import RefusedError
 from fallline._splits import Rows, duplicate_groups, split_rows
 from fallline.doors._columns import Column
@@ -74,9 +75,10 @@ def group_ids(column: pl.Series) -> tuple[NDArray[np.int64], str]:
     missing = ranks.is_null().to_numpy()
     ids = ranks.fill_null(0).to_numpy(writable=True)
     ids[missing] = -1 - np.arange(int(missing.sum()))
-    note = f"rows with the same {column.name} stay in one part ({len(np.unique(ids)):,} groups)"
-    if missing.any():
-        note += f"; {int(missing.sum()):,} rows without one are groups of their own"
+    note = f"rows with the same {column.name} stay in one part ({counted(len(np.unique(ids)), 'group')})"
+    alone = int(missing.sum())
+    if alone:
+        note += f"; {counted(alone, 'row')} without one {'is a group of its own' if alone == 1 else 'are groups of their own'}"
     return ids, note
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fallline._counted import counted
 from fallline._errors import RefusedError, UsageError
 from fallline._splits import duplicate_groups
 from fallline.doors._arrays import Arrays, array_target, arrays_of, check_classes, first_of, shapes_of, target_name
@@ -37,7 +38,8 @@ def opened(path: Path, asked: Asked) -> Problem:
     arrays = arrays_of(path, target=asked.target, group=asked.group, lengths=True)
     x, y, length = arrays.held["x"], arrays.held["y"], _lengths(path, arrays)
     each_step = y.ndim == 2 and y.shape[1] == x.shape[1] and y.dtype.kind in "biu"
-    notes = [f"sequences: {len(x):,} of {length.min():,} to {length.max():,} steps, {x.shape[2]} channels", *arrays.notes]
+    steps, channels = counted(int(length.max()), "step"), counted(x.shape[2], "channel")
+    notes = [f"sequences: {len(x):,} of {length.min():,} to {steps}, {channels}", *arrays.notes]
     if "length" not in arrays.names:
         notes.append("there is no array length, so every sequence is whole; images would be uint8 pixels")
     if each_step:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fallline._counted import counted
 from fallline._data import default_batch_size, default_epochs
 from fallline._errors import RefusedError, UsageError
 from fallline.doors._asked import Asked
-from fallline.doors._columns import Column, column_of, counted
+from fallline.doors._columns import Column, column_of
 from fallline.doors._named import check_column, listed, target_names
 from fallline.doors._opened import opened_problem
 from fallline.doors._prepare import DAY, Floats, moments, numbers
@@ -197,7 +198,7 @@ def _lookback(asked: Asked, horizon: int, steps: int, spec: dict[str, Any], note
         wanted = max(HORIZONS * horizon, SEASONS * spec["season"], FEWEST_LOOKBACK)
         lookback = max(min(wanted, steps // SHARE), 2)
         season = f" or {SEASONS} seasons of {spec['season']}" if spec["season"] else ""
-        why = f"{HORIZONS} horizons{season}" if lookback == wanted else f"a fifth of the {steps:,} steps"
+        why = f"{HORIZONS} horizons{season}" if lookback == wanted else f"a fifth of the {counted(steps, 'step')}"
     notes.append(f"a window looks back {counted(lookback, 'step')} ({why}) and forecasts {horizon}; say --lookback to change it")
     if lookback + horizon > steps:
         raise UsageError(
@@ -231,5 +232,5 @@ def _epochs(windows: int, asked: Asked, notes: list[str]) -> float | None:
     if asked.epochs is not None or default_epochs(windows, size, "mlp") * batches >= UPDATES:
         return None
     passes = float(math.ceil(UPDATES / batches))
-    notes.append(f"{passes:g} passes, as {windows:,} windows give few updates a pass; say epochs to change it")
+    notes.append(f"{counted(passes, 'pass')}, as {counted(windows, 'window')} give few updates a pass; say epochs to change it")
     return passes

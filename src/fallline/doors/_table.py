@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fallline._counted import counted
 from fallline._errors import RefusedError
 from fallline.doors import _prepare
 from fallline.doors._asked import Asked
-from fallline.doors._columns import Column, column_of, counted, fitted, refuse_text, says_nothing
+from fallline.doors._columns import Column, column_of, fitted, refuse_text, says_nothing
 from fallline.doors._named import SHOWN, check_column, listed, official_column, target_names
 from fallline.doors._opened import opened_problem
 from fallline.doors._reading import frame_of, reading_of
@@ -149,7 +150,7 @@ def _divided(
         groups = equal_rows(frame, columns, decimal)
         if groups is not None:
             repeated = len(groups) - len(np.unique(groups))
-            repeat = "1 row repeats" if repeated == 1 else f"{repeated:,} rows repeat"
+            repeat = f"{counted(repeated, 'row')} {'repeats' if repeated == 1 else 'repeat'}"
             notes.append(f"{repeat} the features of another; rows with equal features stay in one part")
     classes = target.values[:, 0] if target.task in ("binary", "multiclass") else None
     division = divide(target.rows, seed=asked.seed, labels=classes, groups=groups, order=order, official=official)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fallline._counted import counted
 from fallline._errors import RefusedError, UsageError
-from fallline.doors._columns import Column, column_of, counted
+from fallline.doors._columns import Column, column_of
 from fallline.doors._prepare import label_indices, numbers, words
 from fallline.doors._task import MOST_CLASSES, decide, of_columns, of_numbers, of_words, spelled
 
@@ -223,7 +224,7 @@ def _positive(labels: list[str], rows: list[int], positive: Any, numeric: bool) 
 
 def _refuse_kind(what: Column, rows: int) -> None:
     if what.kind == "empty":
-        raise RefusedError(f"target {what.name!r} has no value in any of the {rows:,} rows; name another column")
+        raise RefusedError(f"target {what.name!r} has no value in any of the {counted(rows, 'row')}; name another column")
     if what.kind == "nested":
         raise RefusedError(f"target {what.name!r} holds lists or structures; a target is a column of numbers or of classes")
     if what.kind == "date":

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fallline._counted import counted
 from fallline._errors import RefusedError, UsageError
 from fallline.doors._asked import Asked
-from fallline.doors._columns import column_of, counted
+from fallline.doors._columns import column_of
 from fallline.doors._named import check_column, listed, official_column, target_names
 from fallline.doors._opened import opened_problem
 from fallline.doors._prepare import words
@@ -170,7 +171,7 @@ def _divided(
         notes.append(said)
     elif repeated:
         across = "equal texts stay in one part" if official is None else "the official split may hold one in two parts"
-        notes.append(f"{counted(repeated, 'text')} repeat another; {across}")
+        notes.append(f"{counted(repeated, 'text')} {'repeats' if repeated == 1 else 'repeat'} another; {across}")
     classes = target.values[:, 0] if target.task in ("binary", "multiclass") else None
     division = divide(rows, seed=asked.seed, labels=classes, groups=groups, order=None, official=official)
     notes += division.notes

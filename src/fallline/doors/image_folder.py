@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fallline.doors import Door
+from fallline.doors import Asked, Door
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
-def open_image_folder(
-    path: str | Path,
-    *,
-    metric: Any = None,
-    direction: str | None = None,
-    task: str | None = None,
-    positive: Any = None,
-    epochs: float | None = None,
-    batch_size: int | None = None,
-    seed: int = 0,
-) -> Problem:
+def open_image_folder(path: Path, asked: Asked) -> Problem:
     """Images in a folder, each in the sub-folder of its class.
 
     Args:
         path: the folder. Where its sub-folders are called train and test (and valid), they are the official split, with the classes below
             them. Images are read at their median size, at most 64 pixels a side.
+
+    Asked:
         metric, direction, epochs, batch_size: as in `Problem`.
         task: binary or multiclass, where there are two classes.
         positive: the positive class of two.
@@ -35,19 +27,9 @@ def open_image_folder(
     Raises:
         UsageError: the call cannot be meant. RefusedError: the data cannot be used as they are.
     """
-    from fallline.doors._asked import Asked
     from fallline.doors._image_folder import opened  # loads torch, which asking for doors must not
 
-    asked = Asked(
-        metric=metric,
-        direction=direction,
-        task=task,
-        positive=positive,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    return opened(Path(path), asked)
+    return opened(path, asked)
 
 
 ENTRY = Door(
@@ -55,5 +37,6 @@ ENTRY = Door(
     title="images, one sub-folder a class",
     suffixes=("/",),
     open=open_image_folder,
+    takes=("positive",),
     parts="fallline.doors._prepare_folder:parts_of_folder",
 )

@@ -6,28 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fallline.doors import Door
+from fallline.doors import Asked, Door
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
-def open_masks(
-    path: str | Path,
-    *,
-    target: str | None = None,
-    metric: Any = None,
-    direction: str | None = None,
-    task: str | None = None,
-    epochs: float | None = None,
-    batch_size: int | None = None,
-    seed: int = 0,
-) -> Problem:
+def open_masks(path: Path, asked: Asked) -> Problem:
     """Images with a mask each: which positions belong to what is looked for, or the class of every position.
 
     Args:
         path: a `.npz` with `x_train` (uint8; images, height, width and perhaps channels) and `y_train` (images, height, width), and the
             test arrays as for images. Masks of two values say no and yes, of more the class. A pickle is never loaded.
+
+    Asked:
         target: other arrays in place of `y`.
         metric, direction, epochs, batch_size: as in `Problem`; left out, intersection over union, and batches of 8 images.
         task: binary or sequence (a class at every position), if anything.
@@ -36,19 +28,9 @@ def open_masks(
     Raises:
         UsageError: the call cannot be meant. RefusedError: the data cannot be used as they are.
     """
-    from fallline.doors._asked import Asked
     from fallline.doors._masks import opened  # loads torch, which asking for doors must not
 
-    asked = Asked(
-        target=target,
-        metric=metric,
-        direction=direction,
-        task=task,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    return opened(Path(path), asked)
+    return opened(path, asked)
 
 
 def _claims(path: Path, given: Mapping[str, Any]) -> bool:
@@ -62,6 +44,7 @@ ENTRY = Door(
     title="images with masks in arrays",
     suffixes=(".npz",),
     open=open_masks,
+    takes=("target",),
     claims=_claims,
     parts="fallline.doors._prepare_arrays:parts_of_arrays",
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallline._errors import FalllineError, RefusedError, UsageError, nearest
-from fallline.doors import Door
+from fallline.doors import Asked, Door
 
 if TYPE_CHECKING:
     from types import ModuleType, TracebackType
@@ -21,18 +21,8 @@ if TYPE_CHECKING:
 FUNCTION = "problem"
 
 
-def open_python_file(
-    path: str | Path,
-    *,
-    metric: Any = None,
-    direction: str | None = None,
-    task: str | None = None,
-    positive: Any = None,
-    epochs: float | None = None,
-    batch_size: int | None = None,
-    seed: int = 0,
-) -> Problem:
-    """The problem that the file's `problem()` returns; options given here take the place of what it says, and that is noted.
+def open_python_file(path: Path, asked: Asked) -> Problem:
+    """The problem that the file's `problem()` returns; what was asked takes the place of what it says, and that is noted.
 
     The file's folder is put on `sys.path` and stays there, as when the file is run as a script: its model may import more later.
     What the file draws at random without seeding itself, such as the initial weights of a module, follows from `seed`: `resume`, `train`
@@ -44,8 +34,7 @@ def open_python_file(
     from fallline._batches import seeded  # loads torch, which asking for doors must not
     from fallline._problem import Origin, Problem
 
-    path = Path(path)
-    with seeded(seed):
+    with seeded(asked.seed):
         module = _run(path)
         function = _function(path, module)
         try:
@@ -57,18 +46,9 @@ def open_python_file(
     if not isinstance(made, Problem):
         came = "nothing: is its return missing?" if made is None else f"{_article(type(made).__name__)}"
         raise UsageError(f"{path}: {FUNCTION}() must return a fallline.Problem, it returned {came}")
-    options = {
-        "metric": metric,
-        "direction": direction,
-        "task": task,
-        "positive": positive,
-        "epochs": epochs,
-        "batch_size": batch_size,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name in ENTRY.options() if name != "seed" and (value := getattr(asked, name)) is not None}
     notes = [*made.origin.notes, *(_said(name, value, getattr(made, name)) for name, value in given.items())]
-    plain = {name: value for name, value in given.items() if isinstance(value, str | int | float)}
-    origin = Origin(kind="python_file", source=str(path), options={**plain, "seed": seed}, notes=tuple(notes))
+    origin = Origin(kind="python_file", source=str(path), options=asked.plain(), notes=tuple(notes))
     if "metric" in given and "direction" not in given:
         given["direction"] = None  # the file's direction was that of its own metric
     return dataclasses.replace(made, **given, origin=origin)
@@ -160,4 +140,4 @@ def _article(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
-ENTRY = Door(name="python_file", title="a Python file", suffixes=(".py",), open=open_python_file)
+ENTRY = Door(name="python_file", title="a Python file", suffixes=(".py",), open=open_python_file, takes=("positive",))

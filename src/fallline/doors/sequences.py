@@ -6,30 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fallline.doors import Door
+from fallline.doors import Asked, Door
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
-def open_sequences(
-    path: str | Path,
-    *,
-    target: str | None = None,
-    metric: Any = None,
-    direction: str | None = None,
-    task: str | None = None,
-    group: str | None = None,
-    positive: Any = None,
-    epochs: float | None = None,
-    batch_size: int | None = None,
-    seed: int = 0,
-) -> Problem:
+def open_sequences(path: Path, asked: Asked) -> Problem:
     """Sequences with a class, a number or labels each, or with a class for every step.
 
     Args:
         path: a `.npz` with `x` (floats; examples, steps, channels), `y` and, where they end early, `length`; with `x_train`, `x_test` and
             so on the test arrays are official and report. A pickle is never loaded.
+
+    Asked:
         target: another array in place of `y`.
         metric, direction, epochs, batch_size: as in `Problem`.
         task: multiclass, binary, regression, count or multilabel, where the target alone would say something else.
@@ -40,21 +30,9 @@ def open_sequences(
     Raises:
         UsageError: the call cannot be meant. RefusedError: the data cannot be used as they are.
     """
-    from fallline.doors._asked import Asked
     from fallline.doors._sequences import opened  # loads torch, which asking for doors must not
 
-    asked = Asked(
-        target=target,
-        metric=metric,
-        direction=direction,
-        task=task,
-        group=group,
-        positive=positive,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    return opened(Path(path), asked)
+    return opened(path, asked)
 
 
 def _claims(path: Path, given: Mapping[str, Any]) -> bool:
@@ -68,6 +46,7 @@ ENTRY = Door(
     title="sequences in arrays",
     suffixes=(".npz",),
     open=open_sequences,
+    takes=("target", "group", "positive"),
     claims=_claims,
     parts="fallline.doors._prepare_arrays:parts_of_arrays",
 )

@@ -6,31 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fallline.doors import Door
+from fallline.doors import Asked, Door
 from fallline.doors.table import SUFFIXES
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
-def open_series(
-    path: str | Path,
-    *,
-    time: str | None = None,
-    horizon: int | None = None,
-    lookback: int | None = None,
-    target: str | None = None,
-    metric: Any = None,
-    direction: str | None = None,
-    task: str | None = None,
-    epochs: float | None = None,
-    batch_size: int | None = None,
-    seed: int = 0,
-) -> Problem:
+def open_series(path: Path, asked: Asked) -> Problem:
     """A table of one or several series as a problem: windows in the order of time, standardised by train alone, and `DLinear`.
 
     Args:
         path: the file; a line of column names, then rows from the earliest to the latest.
+
+    Asked:
         time: the column that orders them, dates or numbers. Steps are as long as most of its differences; where rows are missing, no
             forecast is judged, and short gaps in what a window sees are filled by a straight line.
         horizon: steps to forecast.
@@ -46,22 +35,9 @@ def open_series(
     Raises:
         UsageError: the call cannot be meant. RefusedError: the data cannot be used as they are.
     """
-    from fallline.doors._asked import Asked
     from fallline.doors._series import opened  # loads torch and polars, which asking for doors must not
 
-    asked = Asked(
-        time=time,
-        horizon=horizon,
-        lookback=lookback,
-        target=target,
-        metric=metric,
-        direction=direction,
-        task=task,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    return opened(Path(path), asked)
+    return opened(path, asked)
 
 
 def _claims(path: Path, given: Mapping[str, Any]) -> bool:
@@ -73,6 +49,7 @@ ENTRY = Door(
     title="a series",
     suffixes=SUFFIXES,
     open=open_series,
+    takes=("time", "horizon", "lookback", "target"),
     claims=_claims,
     parts="fallline.doors._prepare_series:parts_of_series",
 )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fallline.doors import Door
+from fallline.doors import Asked, Door
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
@@ -14,24 +14,13 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
 
-def open_table(
-    path: str | Path,
-    *,
-    target: str | None = None,
-    metric: Any = None,
-    direction: str | None = None,
-    task: str | None = None,
-    group: str | None = None,
-    time: str | None = None,
-    positive: Any = None,
-    epochs: float | None = None,
-    batch_size: int | None = None,
-    seed: int = 0,
-) -> Problem:
+def open_table(path: Path, asked: Asked) -> Problem:
     """A table as a problem: tensors of three parts, prepared on train alone, and `TabularNet`.
 
     Args:
         path: the file; a line of column names, then rows.
+
+    Asked:
         target: the column to predict; several, separated by commas, are outputs of one regression, or labels where all are 0 and 1.
         metric, direction, epochs, batch_size: as in `Problem`; the metric decides where a target can mean two tasks.
         task: regression, count, binary, multiclass or multilabel, where the target alone would say something else.
@@ -45,22 +34,16 @@ def open_table(
     Raises:
         UsageError: the call cannot be meant. RefusedError: the data cannot be used as they are.
     """
-    from fallline.doors._asked import Asked
     from fallline.doors._table import opened  # loads torch and polars, which asking for doors must not
 
-    asked = Asked(
-        target=target,
-        metric=metric,
-        direction=direction,
-        task=task,
-        group=group,
-        time=time,
-        positive=positive,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    return opened(Path(path), asked)
+    return opened(path, asked)
 
 
-ENTRY = Door(name="table", title="a table", suffixes=SUFFIXES, open=open_table, parts="fallline.doors._prepare:parts_of_file")
+ENTRY = Door(
+    name="table",
+    title="a table",
+    suffixes=SUFFIXES,
+    open=open_table,
+    takes=("target", "group", "time", "positive"),
+    parts="fallline.doors._prepare:parts_of_file",
+)

@@ -6,31 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fallline.doors import Door
+from fallline.doors import Asked, Door
 from fallline.doors.table import SUFFIXES
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
-def open_text(
-    path: str | Path,
-    *,
-    target: str | None = None,
-    metric: Any = None,
-    direction: str | None = None,
-    task: str | None = None,
-    text: str | None = None,
-    group: str | None = None,
-    positive: Any = None,
-    epochs: float | None = None,
-    batch_size: int | None = None,
-    seed: int = 0,
-) -> Problem:
+def open_text(path: Path, asked: Asked) -> Problem:
     """A table of texts as a problem: codes of tokens, fitted on train alone, and `TextNet`.
 
     Args:
         path: the file; a line of column names, then rows.
+
+    Asked:
         target: the column to predict; several, separated by commas, are labels of 0 and 1. Left out, all columns of 0 and 1 are labels.
         metric, direction, epochs, batch_size: as in `Problem`.
         task: binary, multiclass, multilabel, regression or count, where the target alone would say something else.
@@ -45,22 +34,9 @@ def open_text(
     Raises:
         UsageError: the call cannot be meant. RefusedError: the data cannot be used as they are.
     """
-    from fallline.doors._asked import Asked
     from fallline.doors._text import opened  # loads torch and polars, which asking for doors must not
 
-    asked = Asked(
-        target=target,
-        metric=metric,
-        direction=direction,
-        task=task,
-        text=text,
-        group=group,
-        positive=positive,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    return opened(Path(path), asked)
+    return opened(path, asked)
 
 
 def _claims(path: Path, given: Mapping[str, Any]) -> bool:
@@ -74,6 +50,7 @@ ENTRY = Door(
     title="a table of texts",
     suffixes=SUFFIXES,
     open=open_text,
+    takes=("target", "text", "group", "positive"),
     claims=_claims,
     parts="fallline.doors._prepare_text:parts_of_texts",
 )

@@ -58,7 +58,7 @@ class Measurement:
     fault: str = ""  # why the trial cannot go on: "diverged: ...", "out of memory: ...", "raised ...", "hung: ...", "killed: ..."
     looks: tuple[tuple[int, float], ...] = ()  # (step, metric) of every look so far
     ended: bool = False  # the recipe's training is over: its length, or its patience
-    halted: bool = False  # its lane was taken away short of the goal; engines keep such measurements to themselves
+    halted: bool = False  # stopped short of the goal: no result, but what the way has cost counts
     note: str = ""  # what the engine did otherwise than its name says, and why
     final: float | None = None  # the metric on all of valid at the end, where the engine knows it without the model
 
@@ -75,7 +75,8 @@ class Measurement:
 class Engine(Protocol):
     """Runs trials. `pulse` is called again and again while trials train.
 
-    It may raise a FalllineError to stop the race, which passes through; trials then stay where they are.
+    It may raise a FalllineError to stop the race. Trials then stay where they are, those on their way are yielded as halted measurements,
+    with what their ways have cost, and what was raised comes after them.
     """
 
     name: str
@@ -120,6 +121,7 @@ class EngineEntry:
     refuses: Callable[[Workbench], str] = _everything  # why it cannot run this problem on this machine; "" when it can
     exact: bool = True  # equals the reference bit for bit at the same number of threads
     processes: bool = False  # each lane is a process: it multiplies memory, and may be killed
+    grace_s: float = 0.0  # what it may take until all lanes stand still when time is over
 
 
 def all_engines() -> dict[str, EngineEntry]:

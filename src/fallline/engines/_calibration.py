@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import torch
 
 from fallline._bench import Workbench
+from fallline._counted import counted, sized
 from fallline._errors import UsageError
 from fallline._machine import cores, free_memory
 from fallline._recipe import Recipe
 from fallline.engines import EngineEntry, all_engines, engine_entry
-from fallline.engines._worker import paced
+from fallline.engines._serving import paced
 from fallline.engines.processes import Processes
 
 TIMED_S = 0.1  # of steps at a time: a few dozen small ones, or one of a slow model
@@ -74,6 +75,8 @@ def calibrate(bench: Workbench, recipe: Recipe, demand: Demand, asked: str = "au
     count, short = _lanes(entry, demand, lanes)
     notes += short
     if count < 2:
+        if lanes == 1:
+            notes.append(f"engine {entry.name} in one lane: trials run one after another in this process, as {REFERENCE} does it")
         return Calibration(REFERENCE, threads=demand.threads, notes=tuple(notes))
     if not entry.exact:
         notes.append(f"engine {entry.name} equals `train` of the same recipe within rounding, not bit for bit")
@@ -140,11 +143,12 @@ def _lanes(entry: EngineEntry, demand: Demand, asked: int | None) -> tuple[int, 
     wanted = most if asked is None else asked
     notes = []
     if asked is not None and asked > most and entry.processes:
-        notes.append(f"{asked} lanes were asked for, {demand.trials} trials on {cores()} cores use {most}; {most} are taken")
+        use = f"{counted(demand.trials, 'trial')} on {counted(cores(), 'core')} can use {most}"
+        notes.append(f"{asked} lanes were asked for, {use}; {most} {'is' if most == 1 else 'are'} taken")
     count = min(wanted, most)
     free = free_memory()
     fitting = count if free is None or not demand.memory else int(MEMORY_SHARE * free) // demand.memory
     if fitting < count:
-        lanes = f"{count} lanes need about {count * demand.memory / 2**30:.1f} GiB"
-        notes.append(f"{lanes}, {(free or 0) / 2**30:.1f} GiB are free; {max(fitting, 1)} {'is' if fitting < 2 else 'are'} taken")
+        lanes = f"{count} lanes need {sized(count * demand.memory)}"
+        notes.append(f"{lanes}, {sized(free or 0)} is free; {max(fitting, 1)} {'is' if fitting < 2 else 'are'} taken")
     return max(min(count, fitting), 1), notes

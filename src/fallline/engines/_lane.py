@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -59,6 +59,22 @@ class Lane:
         evaluated = training.eval_s - before
         reached = measured(trial.name, training, value, fault)
         return replace(reached, train_s=seconds - evaluated, eval_s=evaluated, steps=training.step - first, halted=halted)
+
+    def reach(self, goal: Goal, pulse: Callable[[], None]) -> Iterator[Measurement]:
+        """As `run`; where `pulse` stops the race, what the way has cost so far comes first, and then what it raised."""
+        stop: FalllineError | None = None
+
+        def watched() -> None:
+            nonlocal stop
+            try:
+                pulse()
+            except FalllineError as error:
+                stop = error
+                raise Halted from error
+
+        yield self.run(goal, watched)
+        if stop is not None:
+            raise stop
 
     def training(self, trial: Trial) -> Training | LoopTraining:
         if trial.name not in self._held:

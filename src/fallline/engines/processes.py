@@ -17,9 +17,9 @@ from fallline._machine import cores
 from fallline._recipe import Recipe
 from fallline.engines import EngineEntry, Goal, Measurement, Trial
 from fallline.engines._lane import fresh
-from fallline.engines._processes import FORKS, STARTS, Worker, forked, shipped, started
+from fallline.engines._serving import Answer, Beat, Halt, Pace, Raised, Train, packed, unpacked
 from fallline.engines._sharing import Job, next_job, to_halt, usual_step_s
-from fallline.engines._worker import Answer, Beat, Halt, Pace, Raised, Train, packed, unpacked
+from fallline.engines._workers import FORKS, STARTS, Worker, all_started, forked, shipped
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,7 +58,8 @@ class Processes:
                 try:
                     pulse()
                 except FalllineError:
-                    yield from self._halt(running)  # what was reached meanwhile counts
+                    yield from self._halt(running)  # what was reached meanwhile counts, and what the other ways have cost
+                    yield from (job.spent for job in waiting if job.spent is not None)
                     raise
                 if self.bench.problem.loop is not None:
                     continue  # a loop goes on by whole epochs, so its lane is never taken away within one
@@ -98,28 +99,28 @@ class Processes:
 
     def paces(self, recipe: Recipe, seconds: float) -> list[float | None]:
         """Seconds a step of `recipe` in every lane while all lanes train; None for a lane that could not."""
-        while len(self._workers) < self.lanes:
-            self._worker({})
+        self._start(self.lanes)
         for worker in self._workers:
             worker.send(Pace(recipe, seconds))
         return [worker.hear() if worker.connection.poll(self.hang_s) else None for worker in self._workers]
 
     # -- lanes ------------------------------------------------------------------------------------------------------------------------
 
-    def _worker(self, running: dict[Worker, Job]) -> Worker:
-        """A worker that has nothing to do, a new one where there are fewer than lanes."""
-        idle = [worker for worker in self._workers if worker not in running]
-        if idle and len(self._workers) >= self.lanes:
-            return idle[0]
-        worker = forked(self.bench, self._workers) if self._shipped is None else started(self._shipped)
-        self._workers.append(worker)
-        return worker
+    def _start(self, count: int) -> None:
+        """There are so many workers, or more."""
+        missing = count - len(self._workers)
+        if self._shipped is not None:
+            self._workers += all_started(missing, self._shipped)
+            return
+        for _ in range(missing):
+            self._workers.append(forked(self.bench, self._workers))
 
     def _hand_out(self, waiting: list[Job], running: dict[Worker, Job]) -> None:
+        self._start(min(self.lanes, len(waiting) + len(running)))
         while waiting and len(running) < self.lanes:
             job = next_job(waiting, self.lanes, usual_step_s([*waiting, *running.values()]))
             waiting.remove(job)
-            worker = self._worker(running)
+            worker = next(worker for worker in self._workers if worker not in running)
             running[worker], job.began = job, None
             worker.send(Train(job.goal, self._states.get(job.goal.trial.name)))
 
@@ -133,7 +134,7 @@ class Processes:
             if worker in spoke:
                 measurement = self._heard(worker.hear(), worker, job, waiting, running)
             elif time.monotonic() - worker.heard_at > self.hang_s:
-                measurement = self._lost(job, f"hung: no step within {self.hang_s:g} s")
+                measurement = self._lost(job, fault=f"hung: no step within {self.hang_s:g} s")
                 self._bury(worker, running)
             else:
                 continue
@@ -149,35 +150,44 @@ class Processes:
             return None
         if isinstance(said, Answer):
             del running[worker]
-            return self._answered(said, job, waiting)
+            measurement = self._answered(said, job)
+            if not measurement.halted:
+                return measurement
+            job.spent, job.step, job.halting = measurement, measurement.step, False
+            waiting.append(job)
+            return None
         if isinstance(said, Raised):
             del running[worker]
             raise said.error
         how = self._bury(worker, running)
         job.deaths += 1
         if job.deaths < MOST_DEATHS:
+            job.spent = self._way(job, halted=True)
+            job.step = self._steps.get(job.goal.trial.name, 0)
             waiting.insert(0, job)
             return None
-        return self._lost(job, f"killed: its process was {how}, {MOST_DEATHS} times; out of memory?")
+        return self._lost(job, fault=f"killed: its process was {how}, {MOST_DEATHS} times; out of memory?")
 
-    def _answered(self, said: Answer, job: Job, waiting: list[Job]) -> Measurement | None:
+    def _answered(self, said: Answer, job: Job) -> Measurement:
         measurement = said.measurement if job.spent is None else said.measurement.after(job.spent)
         name = measurement.trial
         if said.state is None:
             self._states.pop(name, None)
         else:
             self._states[name], self._steps[name] = said.state, measurement.step
-        if not measurement.halted:
-            return measurement
-        job.spent, job.step, job.halting = measurement, measurement.step, False
-        waiting.append(job)
-        return None
+        return measurement
 
     def _lost(self, job: Job, fault: str) -> Measurement:
+        lost = self._way(job, fault=fault)
+        self._states.pop(job.goal.trial.name, None)
+        return lost
+
+    def _way(self, job: Job, *, fault: str = "", halted: bool = False) -> Measurement:
+        """A way whose worker gave no answer: what its signs of life say that it has cost."""
         name = job.goal.trial.name
-        self._states.pop(name, None)
-        lost = Measurement(trial=name, step=job.step, fault=fault)
-        return lost if job.spent is None else lost.after(job.spent)
+        steps = max(job.step - self._steps.get(name, 0), 0)
+        way = Measurement(trial=name, step=job.step, steps=steps, train_s=steps * (job.step_s or 0.0), fault=fault, halted=halted)
+        return way if job.spent is None else way.after(job.spent)
 
     def _bury(self, worker: Worker, running: dict[Worker, Job]) -> str:
         running.pop(worker, None)
@@ -185,22 +195,25 @@ class Processes:
         return worker.end()
 
     def _halt(self, running: dict[Worker, Job]) -> list[Measurement]:
-        """Trials in training stop where they are, and their states are kept; gives those that reached their goal all the same."""
-        reached = []
+        """Trials in training stop where they are, and their states are kept; gives what their ways have cost, reached goals included."""
+        ways = []
         for worker in running:
             worker.send(Halt())
         until = time.monotonic() + GRACE_S
         while running and time.monotonic() < until:
             for worker in [w for w in running if w.connection.poll(TICK_S)]:
-                said = worker.hear()
+                said, job = worker.hear(), running[worker]
                 if isinstance(said, Answer):
-                    measurement = self._answered(said, running.pop(worker), [])
-                    reached += [] if measurement is None else [measurement]
-                elif not isinstance(said, Beat):
+                    ways.append(self._answered(said, running.pop(worker)))
+                elif isinstance(said, Beat):
+                    job.timed(said.step, said.at)
+                else:
+                    ways.append(self._way(job, halted=True))
                     self._bury(worker, running)
-        for worker in list(running):
+        for worker, job in list(running.items()):
+            ways.append(self._way(job, halted=True))
             self._bury(worker, running)
-        return reached
+        return ways
 
 
 def _refuses(bench: Workbench) -> str:
@@ -231,4 +244,5 @@ ENTRY = EngineEntry(
     open=_open,
     refuses=_refuses,
     processes=True,
+    grace_s=GRACE_S,
 )

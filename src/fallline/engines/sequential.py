@@ -17,7 +17,7 @@ class Sequential(Lane):
 
     def advance(self, goals: Sequence[Goal], pulse: Callable[[], None]) -> Iterator[Measurement]:
         for goal in goals:
-            yield self.run(goal, pulse)
+            yield from self.reach(goal, pulse)
 
     def close(self) -> None:
         """Nothing to end: there is no other process."""

@@ -154,6 +154,11 @@ class Case:
         return curve is not None and any(curve(step) != 1.0 for step in range(self.recipe.end))
 
     @property
+    def peaks_differ(self) -> bool:
+        """Whether groups of parameters may have lrs of their own."""
+        return self.recipe.optimizer.own or self.recipe.body_lr is not None
+
+    @property
     def reacts(self) -> bool:
         """Whether the schedule reads the metric; a loop of the user's own has no looks that it could read."""
         return self.schedule is not None and self.schedule.react is not None and self.schedule.reads_metric and not self.loop

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fallline._errors import RefusedError
+from fallline._weights import SAFETENSORS
 from fallline.doors import doors, models
 from fallline.exporters._case import Case
 from fallline.exporters._inline import inlined, title_of
@@ -100,6 +101,8 @@ def _file(case: Case) -> str | None:
 def _initial_weights(page: Page, case: Case, model: str) -> None:
     page.main.append("torch.manual_seed(stream(SEED, INIT))")
     page.main.append(f"model = {model}")
+    if "weights" in case.setup["model"]:
+        _fill(page, case.setup["model"])
     if case.setup["model"]["eval"]:
         page.main.append("model.train()  # it comes in eval mode, as pretrained models do")
     if case.setup["precision"] == "64":
@@ -108,11 +111,27 @@ def _initial_weights(page: Page, case: Case, model: str) -> None:
         page.main.append("model = model.to(DEVICE)")
 
 
+def _fill(page: Page, model: Mapping[str, Any]) -> None:
+    """Lines that give the model the weights of a local file, where name and shape agree."""
+    page.setting("STARTS_FROM", model["weights"])
+    if model["weights"].endswith(SAFETENSORS):
+        page.need("from safetensors.torch import load_file")
+        read = "load_file(STARTS_FROM)"
+    else:
+        read = 'torch.load(STARTS_FROM, map_location="cpu", weights_only=True)' + (f"[{model['under']!r}]" if model["under"] else "")
+    page.main += [
+        f"held, own = {read}, model.state_dict()",
+        "fitting = {name: tensor for name, tensor in held.items() if name in own and own[name].shape == tensor.shape}",
+        "model.load_state_dict(fitting, strict=False)",
+    ]
+
+
 def _own_model(page: Page, model: Mapping[str, Any]) -> str:
+    place = f"given.{model.get('in', 'model')}"
     if model["kind"] == "module":
-        return "given.model"
+        return f"copy.deepcopy({place})" if "weights" in model else place
     if model["kind"] == "factory":
-        return "given.model()"
+        return f"{place}(**given.model['keywords'])" if model.get("called") else f"{place}()"
     module, _, name = model["path"].partition(":")
     if model["made"]:  # a module that is made while its file is imported: what it draws follows from a seed of its own
         page.main += ["torch.manual_seed(stream(0, INIT))", f"from {module} import {name}", ""]
@@ -120,7 +139,8 @@ def _own_model(page: Page, model: Mapping[str, Any]) -> str:
         return f"copy.deepcopy({name})"
     page.need(f"from {module} import {name}")
     if model["keywords"] is None:
-        return f"{name}(**given.model[1])"
+        held = "given.model['keywords']" if "in" in model else "given.model[1]"
+        return f"{name}(**{held})"
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in model['keywords'].items())})"
 
 
@@ -186,7 +206,8 @@ def _place(case: Case) -> str:
     setup = case.setup
     own = {name: kind for name, kind in setup["own"].items() if name != "scheduler_step"}
     needed = ["loss", "optimizer", "clip", "loop"]
-    fields = [f"model: {_article(setup['model']['kind'])}"]
+    factory = _article(setup["model"]["kind"])
+    fields = [f"model: a dict with factory, {factory}, and the keywords of its call" if "in" in setup["model"] else f"model: {factory}"]
     for part, source in setup["sources"].items():
         if source is not None:
             fields.append(f"{part}: {source['type']} of {source['rows']:,} examples")
@@ -231,5 +252,6 @@ def _model_class(name: str) -> type:
     for info in pkgutil.iter_modules(models.__path__):
         module = importlib.import_module(f"{models.__name__}.{info.name}")
         if hasattr(module, name):
-            return getattr(module, name)  # type: ignore[no-any-return]
+            model: type = getattr(module, name)
+            return model
     raise RefusedError(f"the run's model {name} is in no file of {models.__name__}; export it with the version that made the run")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from fallline import catalogue
+from fallline._parts import body_apart
 from fallline.catalogue import Loss, Optimizer, Schedule
 from fallline.catalogue._pages import carried
 from fallline.catalogue.schedules import warmed
@@ -52,6 +53,11 @@ def optimizer_lines(page: Page, case: Case) -> list[str]:
     page.need("import torch", *([f"import {entry.package}"] if entry.package else []))
     page.add(OPTIMIZER, carried(entry, code))
     groups = _groups(page, case, entry, "WEIGHT_DECAY" if decay else "0.0")
+    if case.recipe.body_lr is not None:
+        page.setting("HEAD", Literal(repr(case.recipe.body_lr.head)), "the modules that are not the trained body")
+        page.setting("BODY_LR", case.recipe.body_lr.factor, "times LR, for the body")
+        page.add(OPTIMIZER, copied(body_apart))
+        groups = f"body_apart(model, {groups}, HEAD, LR * BODY_LR)"
     return [f"groups = {groups}", f"optimizer = {code}"]
 
 

@@ -56,7 +56,7 @@ def _loop(page: Page, case: Case) -> None:
         main.append('parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]')
     if recipe.schedule.own:
         main.append("scheduler = given.scheduler" + ("(optimizer)" if setup["own"]["scheduler"] == "function" else ""))
-    if recipe.optimizer.own and (case.lr_moves or case.reacts):
+    if case.peaks_differ and (case.lr_moves or case.reacts):
         main.append('peaks = [group["lr"] for group in optimizer.param_groups]')
     if setup["precision"] == "16":
         main.append(f'scaler = torch.amp.GradScaler("{case.device.split(":")[0]}")')
@@ -83,7 +83,7 @@ def _lr(case: Case) -> list[str]:
     if not case.lr_moves and not case.reacts:
         return []
     factor = "reaction * lr_factor(step)" if case.reacts and case.lr_moves else "lr_factor(step)" if case.lr_moves else "reaction"
-    if case.recipe.optimizer.own:
+    if case.peaks_differ:
         return ["for group, peak in zip(optimizer.param_groups, peaks, strict=True):", f'    group["lr"] = peak * {_bracketed(factor)}']
     return ["for group in optimizer.param_groups:", f'    group["lr"] = LR * {_bracketed(factor)}']
 

@@ -83,6 +83,8 @@ def _header(case: Case, path: Path) -> str:
     for kind, extra in (("average", recipe.average), ("lr change", recipe.lr_change), ("cooldown", recipe.cooldown)):
         if extra is not None:
             said.append(f"{kind + ':':<11} {', '.join(f'{key}={value:.6g}' for key, value in vars(extra).items())}")
+    if recipe.body_lr is not None:
+        said.append(wrapped(f"{recipe.body_lr.factor:g} for all but {', '.join(recipe.body_lr.head)}", f"{'body lr:':<12}", " " * 12))
     said.append(f"{'weights:':<11} {'the best of all looks at valid' if recipe.keep == 'best' else 'the last'}")
     if case.outcome:
         values = ", ".join(f"{value!r} on {part}" for part, value in case.outcome.items())

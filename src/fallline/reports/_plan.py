@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from fallline._counted import sized
 from fallline.reports._layout import table
 from fallline.reports._words import OWN, part, setting
 
@@ -18,7 +19,7 @@ def write(plan: Mapping[str, Any], lines: Sequence[str], out: TextIO, *, as_json
     out.write("\n".join(lines) + "\n")
     memory = plan["estimate"].get("memory_bytes")
     if memory:
-        out.write(f"about {memory / 2**20:,.0f} MiB of memory for weights, gradients, optimizer states and a batch\n")
+        out.write(f"{sized(memory)} of memory for weights, gradients, optimizer states and a batch\n")
     rows = [["baseline", *_recipe(plan["baseline"]), "what every claim is made against"]]
     rows += [[row["name"], *_recipe(row["recipe"]), row["reason"]] for row in plan["candidates"]]
     out.write("\n")

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fallline._counted import counted
+
 OWN = "your own"
 BASELINE = "baseline"
 FELL = ("fell at", "not finished")  # how the race begins a reason of its own; other reasons say why a recipe was tried
@@ -35,7 +37,7 @@ def headline(doc: Mapping[str, Any]) -> list[str]:
     verdict, problem = doc["verdict"], doc["problem"]
     metric, kept = problem["metric"], verdict["winner"] == BASELINE
     values = f"{metric} {number(verdict['metric'])} against {number(verdict['baseline'])} ({better(problem['direction'])})"
-    seen = f"on {problem['audit']:,} audit examples that had no say in the choice"
+    seen = f"on {counted(problem['audit'], 'audit example')} that had no say in the choice"
     low, high = (number(bound) for bound in verdict["interval"])
     interval = "interval unknown" if None in verdict["interval"] else f"interval {low} to {high}"
     span = f"Difference {number(verdict['difference'])}, {verdict['confidence']:.0%} {interval}."
@@ -52,14 +54,29 @@ def headline(doc: Mapping[str, Any]) -> list[str]:
         failed = any(row["name"] == BASELINE and row["status"] == "failed" for row in doc["candidates"])
         why = "the baseline failed" if failed else "there was no time to judge the baseline"
         return [f"Nothing to compare with, {why}: {metric} {number(verdict['metric'])} ({better(problem['direction'])}), {seen}."]
+    if verdict.get("compared_at") is not None:
+        return [_early(doc, f"{values}, {seen}"), f"{span} {COVERS[verdict['covers']]}"]
     words = {
         "better": "Better than the baseline",
         "worse": "Worse than the baseline",
         "no difference shown": "No difference from the baseline shown",
     }
-    at = verdict.get("compared_at")
-    when = "" if at is None else f" Both as they stood at step {at:,}, where this plan stops the baseline."
-    return [f"{words[verdict['status']]}: {values}, {seen}.{when}", f"{span} {COVERS[verdict['covers']]}"]
+    return [f"{words[verdict['status']]}: {values}, {seen}.", f"{span} {COVERS[verdict['covers']]}"]
+
+
+def _early(doc: Mapping[str, Any], values: str) -> str:
+    """A comparison at a step where the baseline stopped short of its end: how both stood, and that this is no final result."""
+    verdict, length = doc["verdict"], doc["problem"]["length_steps"]
+    at, winner = verdict["compared_at"], verdict["winner"]
+    stood = {"better": "ahead of the baseline", "worse": "behind the baseline", "no difference shown": "no different from the baseline"}
+    planned = not doc["plan"]["shape"]["baseline_finishes"]
+    end = next((row["stopped_at"] for row in doc["candidates"] if row["name"] == winner), at)
+    later = f"{winner} was trained on to step {end:,}, the baseline was not" if end > at else "neither was trained further"
+    return (
+        f"Compared early, at step {at:,} of {length:,}, where {'this plan' if planned else 'the budget'} stops the baseline: "
+        f"{winner} stood {stood[verdict['status']]} there, {values}. Neither figure is a final result: {later}."
+        + (" A price of 2 trains both to the end." if planned else "")
+    )
 
 
 def setting(value: Any) -> str:
@@ -84,12 +101,12 @@ def recipe_lines(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     decay = "" if recipe["decay_on"] == "all" else "; decay on matrices, not on biases, norms and embeddings"
     lines = [("loss", part(recipe["loss"])), ("optimizer", part(optimizer, without=("lr",)) + decay)]
     if "lr" in optimizer:
-        lines.append(("lr", f"{setting(optimizer['lr'])}{_lr_change(recipe)}"))
+        lines.append(("lr", f"{setting(optimizer['lr'])}{_lr_change(recipe)}{_body_lr(recipe)}"))
     lines += [("schedule", part(recipe["schedule"])), ("clip", part(recipe["clip"]))]
     average = recipe.get("average")
     lines.append(("average", f"of the weights, decay {setting(average['decay'])} a step" if average else "none"))
     kept = "the best of its looks at valid" if recipe["keep"] == "best" else "the last step"
-    lines.append(("training", f"{recipe['steps']:,} steps, seed {recipe['seed']}, weights of {kept}{_cooldown(recipe)}"))
+    lines.append(("training", f"{counted(recipe['steps'], 'step')}, seed {recipe['seed']}, weights of {kept}{_cooldown(recipe)}"))
     return lines
 
 
@@ -107,6 +124,11 @@ def scale_line(origin: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _lr_change(recipe: Mapping[str, Any]) -> str:
     change = recipe.get("lr_change")
     return f" at its peak, times {setting(change['factor'])} from step {change['at']:,} on" if change else " at its peak"
+
+
+def _body_lr(recipe: Mapping[str, Any]) -> str:
+    body = recipe.get("body_lr")
+    return f"; times {setting(body['factor'])} for the body, all but {', '.join(body['head'])}" if body else ""
 
 
 def _cooldown(recipe: Mapping[str, Any]) -> str:

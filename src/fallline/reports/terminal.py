@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from fallline._counted import counted
 from fallline.reports import Report
 from fallline.reports import _words as words
 from fallline.reports._folder import document, origin
@@ -22,10 +23,11 @@ def write(folder: Path, out: TextIO) -> None:
     came = origin(folder)
     page = _Page(out)
     problem = doc["problem"]
-    page.title(" ".join(words.headline(doc)), COLOURS[doc["verdict"]["status"]])
+    early = doc["verdict"].get("compared_at") is not None  # no final result, so in no colour of one
+    page.title(" ".join(words.headline(doc)), COLOURS["no difference shown" if early else doc["verdict"]["status"]])
     page.text(
         f"{problem['task']}, metric {problem['metric']} ({words.better(problem['direction'])}); "
-        f"{problem['train']:,} examples to train, {problem['valid']:,} to choose (valid), {problem['audit']:,} to report (audit)."
+        f"{counted(problem['train'], 'example')} to train, {problem['valid']:,} to choose (valid), {problem['audit']:,} to report (audit)."
     )
     page.heading("Recipe")
     page.lines(pairs([*words.recipe_lines(doc["recipe"]), *words.scale_line(came)]))

@@ -84,7 +84,7 @@ def _viewed() -> Problem:
             self.body = network(3)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.body(x.t().reshape(len(x), -1))  # type: ignore[no-any-return]
+            return self.body(x.t().reshape(len(x), -1))  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     return classes(model=Viewed)
 
@@ -99,7 +99,7 @@ def _recurrent(batch_first: bool) -> Problem:
             self.cells, self.out = nn.GRU(2, 12, batch_first=batch_first), nn.Linear(12, 2)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.out(self.cells(x)[0][:, -1])  # type: ignore[no-any-return]
+            return self.out(self.cells(x)[0][:, -1])  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     x = torch.randn(480, 7, 2, generator=torch.Generator().manual_seed(0))
     return classes(model=Recurrent, train=(x, (x.sum(dim=(1, 2)) > 0).long()), valid=None)

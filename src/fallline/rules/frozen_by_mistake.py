@@ -74,7 +74,7 @@ def _trained_body() -> Problem:
     with torch.no_grad():
         for place in (0, 2):
             made[place].weight.mul_(3.0)  # type: ignore[index]  # beyond what torch draws, as training leaves it
-            made[place].requires_grad_(False)  # type: ignore[index]
+            made[place].requires_grad_(False)  # type: ignore[index]  # a Sequential
     return classes(model=made)
 
 

@@ -70,7 +70,7 @@ def _cut(where: str) -> Problem:
                 features = features.clone()
             if where == "listed":
                 features = torch.tensor(features.tolist())
-            return self.out(features.detach() if where == "detached" else features)  # type: ignore[no-any-return]
+            return self.out(features.detach() if where == "detached" else features)  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     return numbers(model=Cut)
 
@@ -87,7 +87,7 @@ def _frozen_by_no_grad() -> Problem:
         def forward(self, x: Tensor) -> Tensor:
             with torch.no_grad():
                 features = self.body(x)
-            return self.out(features)  # type: ignore[no-any-return]
+            return self.out(features)  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     return numbers(model=Frozen, optimizer=lambda model: torch.optim.Adam(model.out.parameters(), lr=1e-2))
 

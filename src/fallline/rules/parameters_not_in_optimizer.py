@@ -82,7 +82,7 @@ def _head_on_a_trained_body() -> Problem:
     with torch.no_grad():
         for place in (0, 2):
             made[place].weight.mul_(3.0)  # type: ignore[index]  # beyond what torch draws, as training leaves it
-    return classes(model=made, optimizer=torch.optim.Adam(made[4].parameters(), lr=3e-3))  # type: ignore[index]
+    return classes(model=made, optimizer=torch.optim.Adam(made[4].parameters(), lr=3e-3))  # type: ignore[index]  # a Sequential
 
 
 FIRES: Cases = {"groups without the head": _without_head}

@@ -71,7 +71,7 @@ def _dropped(always: bool) -> Problem:
             self.body, self.out = network(16), nn.Linear(16, 1)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.out(nn.functional.dropout(self.body(x), 0.3, training=always or self.training))  # type: ignore[no-any-return]
+            return self.out(nn.functional.dropout(self.body(x), 0.3, training=always or self.training))  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     return numbers(model=Dropped)
 

@@ -84,7 +84,7 @@ def _attention_over_cases() -> Problem:
             self.score, self.body = nn.Linear(6, 6), network(3)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.body(x * self.score(x).softmax(dim=0))  # type: ignore[no-any-return]
+            return self.body(x * self.score(x).softmax(dim=0))  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     return classes(model=Attention)
 

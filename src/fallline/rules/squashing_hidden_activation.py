@@ -70,7 +70,7 @@ def _gated() -> Problem:
             self.a, self.b, self.out = nn.Linear(6, 24), nn.Linear(6, 24), nn.Linear(24, 1)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.out(self.a(x) * self.b(x).softmax(dim=1) * 24)  # type: ignore[no-any-return]
+            return self.out(self.a(x) * self.b(x).softmax(dim=1) * 24)  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     return numbers(model=Gated)
 

@@ -68,7 +68,7 @@ def _in_a_list() -> Problem:
         def forward(self, x: Tensor) -> Tensor:
             for layer in self.layers:
                 x = layer(x).relu()
-            return self.out(x)  # type: ignore[no-any-return]
+            return self.out(x)  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     return numbers(model=Listed)
 
@@ -82,7 +82,7 @@ def _made_in_forward() -> Problem:
             self.body = network(6)
 
         def forward(self, x: Tensor) -> Tensor:
-            return nn.Linear(6, 1)(self.body(x))  # type: ignore[no-any-return]
+            return nn.Linear(6, 1)(self.body(x))  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     return numbers(model=Fresh)
 

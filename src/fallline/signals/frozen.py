@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from fallline.signals import Signal, Unavailable, Window
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +20,11 @@ class Frozen:
     last_drawn: bool  # the model's last matrix is among them
 
 
-def looks_drawn(module: nn.Module, weight: Tensor) -> bool:
-    """Whether a matrix has the values of torch's own initialisation: uniform up to 1 / sqrt(fan in), of which training leaves little."""
-    if weight.ndim < 2 or weight.numel() < 16:
-        return False
-    bound = 1 / math.sqrt(max(weight[0].numel(), 1))
-    largest, spread = float(weight.detach().abs().max()), float(weight.detach().std())
-    return 0.9 * bound < largest <= bound * (1 + 1e-5) and abs(spread / (bound / math.sqrt(3)) - 1) < 3 / math.sqrt(weight.numel()) + 0.02
-
-
 def drawn_names(window: Window, names: tuple[str, ...]) -> tuple[str, ...]:
     """Of these parameters, the matrices that look drawn: other values at another seed, or just the range of torch's initialisation."""
     from torch import nn
+
+    from fallline._kinds import looks_drawn
 
     setup = window.setup
     model = setup.make().model
@@ -48,8 +36,7 @@ def drawn_names(window: Window, names: tuple[str, ...]) -> tuple[str, ...]:
         except Unavailable:
             other = {}
         return tuple(name for name in matrices if name in other and bool((other[name] != parameters[name]).any()))
-    modules = dict(model.named_modules())
-    return tuple(name for name in matrices if looks_drawn(modules[name.rpartition(".")[0]], parameters[name]))
+    return tuple(name for name in matrices if looks_drawn(parameters[name]))
 
 
 def measure(window: Window) -> Frozen:

@@ -57,7 +57,7 @@ def model(precision: str) -> torch.nn.Module:
             if self.training:
                 self.get_buffer("calls").add_(1)
             kind = self.embed((x[:, 0] > 0).long() + 2 * (x[:, 1] > 0).long())
-            return self.head(self.layers(torch.cat([self.frozen(x), kind], dim=1)))  # type: ignore[no-any-return]
+            return self.head(self.layers(torch.cat([self.frozen(x), kind], dim=1)))  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     made = Net()
     return made.double() if precision == "64" else made
@@ -173,7 +173,7 @@ def check_costs(entry: EngineEntry) -> None:
 
 
 def check_interruption(entry: EngineEntry) -> None:
-    """An error of ours that a pulse raises passes through; trials stay where they are and can be saved, and go on to the same end."""
+    """What a pulse raises passes through, after what the ways have cost; trials stay where they are, and go on to the same end."""
 
     class Stopped(FalllineError):
         pass
@@ -189,13 +189,16 @@ def check_interruption(entry: EngineEntry) -> None:
     slow = recipe(steps=4000, evaluations=1, optimizer=Part("sgd", {"lr": 1e-3, "l2": 0.0}))
     where, those = bench(), [Trial(f"trial {i}", slow) for i in range(2)]
     with _opened(entry, where) as engine:
+        halted: dict[str, Measurement] = {}
         with contextlib.suppress(Stopped):
-            list(engine.advance([Goal(trial, 4000) for trial in those], pulse))
+            for measurement in engine.advance([Goal(trial, 4000) for trial in those], pulse):
+                halted[measurement.trial] = measurement
             raise AssertionError(f"{entry.name}: what the pulse raised was swallowed")
         held = [trial for trial in those if engine.holds(trial.name)]
         assert held, f"{entry.name}: nothing is held after an interruption"
         steps = {trial.name: int(engine.state(trial.name)["step"]) for trial in held}
         assert all(0 <= step < 4000 for step in steps.values()), f"{entry.name}: {steps}"
+        assert {m.trial: m.steps for m in halted.values() if m.halted} == steps, f"{entry.name}: what was cut off is not counted: {halted}"
         goal = max(steps.values()) + 20
         reached = {m.trial: m for m in engine.advance([Goal(trial, goal) for trial in held], _nothing)}
         came = {trial.name: (reached[trial.name], engine.state(trial.name)) for trial in held}
@@ -221,7 +224,7 @@ def check_raising(entry: EngineEntry) -> None:
             if self.training:
                 self.get_buffer("calls").add_(1)
             beyond = nn.functional.embedding(self.get_buffer("calls"), self.get_buffer("table"))  # raises at its twentieth call
-            return self.layer(x) + beyond  # type: ignore[no-any-return]
+            return self.layer(x) + beyond  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     where, those = bench("32", model=Fragile), [Trial(f"trial {i}", recipe()) for i in range(2)]
     with _opened(entry, where) as engine:

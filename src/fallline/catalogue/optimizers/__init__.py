@@ -100,7 +100,7 @@ def library(name: str, groups: list[dict[str, Any]], decay: float, **settings: A
         package = importlib.import_module("pytorch_optimizer")
     except ModuleNotFoundError as error:
         raise UsageError(f"optimizer {name} {EXTRA}") from error
-    return getattr(package, name)(torch_groups(groups, decay), **settings)  # type: ignore[no-any-return]
+    return getattr(package, name)(torch_groups(groups, decay), **settings)  # type: ignore[no-any-return]  # the package is not typed
 
 
 def needs_matrices(profile: Profile) -> str:

@@ -69,7 +69,7 @@ class MuonAdamW(torch.optim.Optimizer):
         super().__init__(spelled, {"algo": "adamw", "lr": lr, "weight_decay": weight_decay, "betas": betas, "eps": eps, **muon})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch types it by overloads
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -15,7 +15,7 @@ class SharpnessAwareSGD(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "momentum": momentum, "rho": rho, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]
+    def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]  # a step of two passes needs its closure
         with torch.enable_grad():
             loss = closure()
         moved = [(group, parameter) for group in self.param_groups for parameter in group["params"] if parameter.grad is not None]

@@ -61,7 +61,7 @@ class Fused:
         for goal in goals:
             unfit = lane_parts(goal.trial.recipe)
             if isinstance(unfit, str):
-                yield replace(self._lane.run(goal, pulse), note=f"not fused: {unfit}")
+                yield from self._alone(goal, pulse, note=f"not fused: {unfit}")
                 continue
             try:
                 training = self._lane.training(goal.trial)
@@ -80,13 +80,13 @@ class Fused:
     def _together(self, seats: list[_Seat], pulse: Callable[[], None]) -> Iterator[Measurement]:
         """One cohort to its goal. Lanes that fail, or whose patience ends, leave; a sparse cohort is formed anew."""
         if len(seats) == 1:
-            yield self._lane.run(seats[0].goal, pulse)
+            yield from self._alone(seats[0].goal, pulse)
             return
         try:
             cohort = Cohort([seat.training for seat in seats], self._programs)
         except Unfit as reason:
             for seat in seats:
-                yield replace(self._lane.run(seat.goal, pulse), note=f"not fused: {reason}")
+                yield from self._alone(seat.goal, pulse, note=f"not fused: {reason}")
             return
         try:
             while seats:
@@ -95,6 +95,8 @@ class Fused:
                 try:
                     cohort.run(min(stops), pulse)
                 except FalllineError:
+                    share = (time.perf_counter() - began) / len(seats)
+                    yield from (replace(seat.stopped(""), train_s=seat.train_s + share, halted=True) for seat in seats)
                     raise
                 except Exception as error:  # whatever the model does on this batch; within a chunk nobody can go on
                     cohort.close()
@@ -120,11 +122,15 @@ class Fused:
                 except Unfit as reason:
                     for seat in seats:
                         note = f"not fused from step {seat.training.step} on: {reason}"
-                        spent = seat.stopped("")
-                        yield replace(self._lane.run(seat.goal, pulse).after(spent), note=note)
+                        yield from self._alone(seat.goal, pulse, seat.stopped(""), note)
                     return
         finally:
             cohort.close()
+
+    def _alone(self, goal: Goal, pulse: Callable[[], None], spent: Measurement | None = None, note: str = "") -> Iterator[Measurement]:
+        """A trial by itself, as the reference trains it, after what its way has cost already."""
+        for measurement in self._lane.reach(goal, pulse):
+            yield replace(measurement if spent is None else measurement.after(spent), note=note)
 
     def state(self, trial: str) -> dict[str, Any]:
         return self._lane.state(trial)

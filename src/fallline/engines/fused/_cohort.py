@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -74,7 +75,9 @@ class Cohort:
                 buffer.copy_(kept[name])
             for lane in {block.rows.start for block in self.blocks}:
                 reseed(stream(self.seed, STEP, index))
-                one = self._plain(lane, inputs, target)
+                # the copy that was traced is called again: a number of Python that counts calls shows in its gradients
+                model = copy.deepcopy(self.trainings[lane].model) if lane else program.model
+                one = self._plain(lane, model, inputs, target)
                 allowed = AGREES.get(one.dtype, 1e-3) * max(float(one.norm()), 1e-12)
                 if bool(torch.isfinite(one).all()) and not float((rows[lane] - one).norm()) <= allowed:
                     raise Unfit("its gradients come out otherwise when many lanes are trained as one")
@@ -175,10 +178,10 @@ class Cohort:
     def _column(self, rows: Tensor, column: Column) -> Tensor:
         return rows[:, column.first : column.end].view(len(rows), *column.shape)
 
-    def _plain(self, lane: int, inputs: Any, target: Tensor) -> Tensor:
-        """The gradients of one lane as a row, by an ordinary backward pass."""
-        training, parameters = self.trainings[lane], self.parameters[lane]
-        loss = self._loss(training)(call(training.model, inputs), target)
+    def _plain(self, lane: int, model: nn.Module, inputs: Any, target: Tensor) -> Tensor:
+        """The gradients of one lane as a row, by an ordinary backward pass of a copy of its model."""
+        parameters = _trainable(model)
+        loss = self._loss(self.trainings[lane])(call(model, inputs), target)
         found = torch.autograd.grad(loss, [parameters[column.name] for column in self.columns], allow_unused=True)
         if any(gradient is None for gradient in found):
             raise Unfit("a trainable parameter has no part in the loss, and optimizers leave such alone")
@@ -197,7 +200,8 @@ class Cohort:
         key = (self.seed, *((loss, tuple(lanes)) for loss, lanes in groups.items()))
         if key not in programs:
             losses = [LossGroup(tuple(lanes), self._loss(self.trainings[lanes[0]])) for lanes in groups.values()]
-            program = Program(self.trainings[0].model, [column.name for column in self.columns], list(self.buffers), losses)
+            model = copy.deepcopy(self.trainings[0].model)  # probing calls it, and a model may keep more than weights and buffers
+            program = Program(model, [column.name for column in self.columns], list(self.buffers), losses)
             try:
                 self._check(program)
             except Unfit:

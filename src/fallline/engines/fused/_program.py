@@ -35,8 +35,9 @@ class Program:
     rewritten layers instead), with its autograd written out, one graph for each shape of batch.
     """
 
-    def __init__(self, model: nn.Module, weights: Sequence[str], buffers: Sequence[str], groups: Sequence[LossGroup]) -> None:
-        self.model, self.weights, self.buffers, self.groups = model, tuple(weights), tuple(buffers), tuple(groups)
+    def __init__(self, model: nn.Module, weight_names: Sequence[str], buffer_names: Sequence[str], groups: Sequence[LossGroup]) -> None:
+        self.model, self.groups = model, tuple(groups)
+        self.weight_names, self.buffer_names = tuple(weight_names), tuple(buffer_names)
         self._traced: dict[Any, GraphModule] = {}
 
     def __call__(self, weights: Sequence[Tensor], buffers: Sequence[Tensor], inputs: Any, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,7 +71,7 @@ class Program:
         return losses.detach(), torch.cat(rows, dim=1)
 
     def _forward(self, weights: Sequence[Tensor], buffers: Sequence[Tensor], inputs: Any) -> Any:
-        named = {**dict(zip(self.weights, weights, strict=True)), **dict(zip(self.buffers, buffers, strict=True))}
+        named = {**dict(zip(self.weight_names, weights, strict=True)), **dict(zip(self.buffer_names, buffers, strict=True))}
         if isinstance(inputs, Mapping):
             return functional_call(self.model, named, (), dict(inputs))
         return functional_call(self.model, named, tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,))

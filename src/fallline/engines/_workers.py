@@ -1,4 +1,4 @@
-"""Starting, hearing and ending worker processes: forked where that is safe, else started anew and sent their workbench."""
+"""Workers as the engine sees them: started, heard and ended; forked where that is safe, else started anew and sent their workbench."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from fallline.engines._worker import serve
+from fallline.engines._serving import serve
 
 if TYPE_CHECKING:
     from fallline._bench import Workbench
 
 PR_SET_PDEATHSIG = 1  # of prctl(2): the kernel ends the child when its parent ends, however that ends
 # not `-m`: the orders that it receives are classes of that module, which must not be there a second time as `__main__`
-BODY = "import sys; from fallline.engines._worker import main; main(int(sys.argv[1]))"
+BODY = "import sys; from fallline.engines._serving import main; main(int(sys.argv[1]))"
 FORKS = sys.platform == "linux"  # macOS forbids much of the system to a forked child
 STARTS = os.name == "posix"  # Windows passes no pipe by its number
 
@@ -96,17 +96,24 @@ def forked(bench: Workbench, others: Sequence[Worker]) -> Worker:
         os._exit(code)
 
 
-def started(shipped: bytes) -> Worker:
-    """A process of its own that is sent the workbench; it imports torch first, which takes about two seconds."""
+def started() -> Worker:
+    """A process of its own; it imports torch first, which takes about two seconds, and then waits for the workbench."""
     ours, theirs = Pipe()
     with theirs:
         command = [sys.executable, "-c", BODY, str(theirs.fileno())]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
     worker = Worker(process.pid, ours, process)
     worker.send(sys.path)
-    with contextlib.suppress(OSError):  # one that ended at once is found out when it is heard
-        ours.send_bytes(shipped)
     return worker
+
+
+def all_started(count: int, shipped: bytes) -> list[Worker]:
+    """So many processes, each with the workbench. All are started before the first is waited for, so that they load torch side by side."""
+    workers = [started() for _ in range(count)]
+    for worker in workers:
+        with contextlib.suppress(OSError):  # one that ended at once is found out when it is heard
+            worker.connection.send_bytes(shipped)  # a pipe takes 64 KiB unread, so this waits for the process to listen
+    return workers
 
 
 def shipped(bench: Workbench) -> bytes:
