@@ -20,7 +20,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fallline"
 LADDER = (
     ("_errors", "_discover", "_journal", "_machine"),
     ("metrics", "_splits", "_statistics"),
-    ("_batches", "_loader", "_kinds", "_problem"),
+    ("_head",),
+    ("_batches", "_loader", "_kinds", "_problem", "_adapt", "_outputs"),
     ("_data", "_fingerprint"),
     ("_profile", "_targets", "_measure"),
     ("catalogue", "zh"),

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from fallline import catalogue
+from fallline._adapt import adapt
 from fallline._batches import STEP, Batches, reseeder, stream, tree_map
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
 from fallline._demands import judging
 from fallline._errors import RefusedError, UsageError
 from fallline._parts import build_loss, build_optimizer, build_scheduler, load_state, lr_curve
 from fallline._recipe import Recipe
+from fallline.metrics import NUMBERED
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -75,7 +77,7 @@ class LoopTraining:
     def start(cls, bench: Workbench, recipe: Recipe) -> LoopTraining:
         model = bench.problem.new_model(recipe.seed).to(bench.device)
         materialise(model, bench, recipe.seed)
-        return cls(bench, recipe, model)
+        return cls(bench, recipe, adapt(model, recipe.head, recipe.seed))
 
     @property
     def ended(self) -> bool:
@@ -110,7 +112,7 @@ class LoopTraining:
             self.look()
 
     def _heard(self, output: Tensor, target: Tensor) -> Tensor:
-        as_given = self.recipe.loss.own or self.bench.judge.task in ("multiclass", "sequence")
+        as_given = self.recipe.loss.own or self.bench.judge.task in NUMBERED
         loss = self.loss(output, target if as_given else target.to(output.dtype))  # as in `_step`
         self.last_loss = float(loss.detach().mean())
         if not math.isfinite(self.last_loss):

@@ -11,13 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from fallline._adapt import end_of
 from fallline._batches import TensorSource, leaves
 from fallline._data import Data
 from fallline._errors import FalllineError, RefusedError, UsageError
 from fallline._kinds import normalisation, parameter_kinds
+from fallline._outputs import output_kind
 from fallline._problem import Problem, call, torch_loss
 from fallline._profile import Profile
 from fallline._targets import label_noise, second_share, target_facts
+from fallline.metrics import PER_CLASS
 
 PROBE_ROWS = 256  # enough to see the kind of outputs, small enough for any model's first forward pass
 TARGET_ROWS = 200_000  # targets read for the facts about them: a second at most for tensors
@@ -40,9 +43,11 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
     data = replace(data, output_numbers=outputs[0].numel())
     targets = data.targets("train", TARGET_ROWS)
     task = problem.task or infer_task(outputs, targets)
-    # a door's own model ends in a linear layer, whose untrained outputs may all lie between 0 and 1 where it starts at the log-odds
-    kind = "real" if problem.origin.preparation is not None else output_kind(outputs, task)
+    if task == "binary" and _two_logits(outputs, targets):
+        task = "multiclass"  # metrics of yes and no read its second class
     facts = _fit(task, outputs, target, targets, problem)
+    inputs, _ = next(iter(data.sweep("train", device, torch.arange(len(outputs)))))
+    end = end_of(model, inputs)
     _refuse_unlike(task, outputs, target, model, problem, data, device)
     step_s, flops, memory = _cost(model, problem, data, device)
     eval_s = _eval_time(model, data, device)
@@ -55,9 +60,14 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
         batch_size=data.batch_size,
         batches_per_epoch=updates,
         passes=float(problem.epochs or 0),
-        output_kind=kind,
+        output_kind=output_kind(model, inputs, outputs, task, end),
         output_shape=tuple(outputs.shape[1:]),
         target_shape=tuple(target.shape[1:]),
+        last_layer=end.layer,
+        last_outputs=end.outputs,
+        last_activation=end.activation,
+        activation_does=end.does,
+        fixed_end=end.fixed,
         target_scaled=problem.origin.scale is not None,
         second_share=second_share(data, task, problem),
         label_noise=label_noise(data, task),
@@ -88,15 +98,10 @@ def infer_task(outputs: Tensor, targets: Tensor) -> str:
     return "regression"
 
 
-def output_kind(outputs: Tensor, task: str) -> str:
-    """ "probability", "log-probability" or "real", read off the model's first outputs."""
-    values = outputs.double()
-    if task in ("multiclass", "sequence") and values.shape[1] > 1:
-        total = values.logsumexp(dim=1)
-        return "log-probability" if bool((total.abs() < 1e-4).all()) else "real"
-    if task in ("binary", "multilabel") and bool(((values >= 0) & (values <= 1)).all()):
-        return "probability"  # an untrained linear head gives both signs on a few hundred examples
-    return "real"
+def _two_logits(outputs: Tensor, targets: Tensor) -> bool:
+    """Whether a question of yes or no is answered by two outputs, one a class, as cross-entropy reads them."""
+    apart = outputs.ndim == targets.ndim + 1 and outputs.shape[1] == 2 and outputs.shape[2:] == targets.shape[1:]
+    return apart and not targets.is_floating_point() and targets.ndim == 1
 
 
 def _refuse_gaps(data: Data) -> None:
@@ -164,11 +169,13 @@ def _probe(model: nn.Module, problem: Problem, data: Data, device: torch.device,
 def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: Problem) -> dict[str, Any]:
     """Width and classes; refuses outputs and targets whose shapes do not fit."""
     got, wanted = tuple(outputs.shape[1:]), tuple(target.shape[1:])
-    if task in ("multiclass", "sequence"):
+    if task == "embedding":
+        return _fit_embedding(outputs, target, targets)
+    if task in PER_CLASS:
         if targets.is_floating_point():
             raise RefusedError(f"the targets of a {task} task are whole numbers (class indices), got {targets.dtype}; use target.long()")
         if outputs.ndim < 2 or outputs.shape[2:] != target.shape[1:]:
-            example = "(N, classes) against (N,)" if task == "multiclass" else "(N, classes, T) against (N, T)"
+            example = "(N, classes, T) against (N, T)" if task == "sequence" else "(N, classes) against (N,)"
             shapes = f"{('N', *got)} against {('N', *wanted)}".replace("'", "")
             raise RefusedError(f"{task} needs outputs and targets shaped {example}, got {shapes}")
         kept = targets[targets != problem.ignore_index] if problem.ignore_index is not None else targets
@@ -205,6 +212,18 @@ def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: P
         shapes = f"outputs have shape {('N', *got)} and targets {('N', *wanted)}".replace("'", "").replace("(N,)", "(N)")
         raise RefusedError(f"{shapes}; a {task} task needs one output per target")
     return {"width": width, "classes": 2 if task == "binary" else 0}
+
+
+def _fit_embedding(outputs: Tensor, target: Tensor, targets: Tensor) -> dict[str, Any]:
+    """The same for embeddings (N, D) and a class number each; classes that train does not have may be searched for."""
+    if targets.is_floating_point() or targets.dtype == torch.bool:
+        raise RefusedError(f"the targets of an embedding task are class numbers, got {targets.dtype}; use target.long()")
+    if outputs.ndim != 2 or target.ndim != 1:
+        shapes = f"{('N', *outputs.shape[1:])} against {('N', *target.shape[1:])}".replace("'", "").replace("(N,)", "(N)")
+        raise RefusedError(f"embedding needs outputs and targets shaped (N, dimensions) against (N), got {shapes}")
+    if int(targets.min()) < 0:
+        raise RefusedError(f"class numbers must be zero or more, got {int(targets.min())}; number the classes from 0")
+    return {"width": 1.0, "classes": int(targets.max()) + 1}
 
 
 def _parameter_facts(model: nn.Module) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from fallline import catalogue
+from fallline._adapt import is_adapted
 from fallline._errors import UsageError
 from fallline._kinds import parameter_kinds
 from fallline._problem import Problem
@@ -33,6 +34,11 @@ class Parts:
 
 def build(recipe: Recipe, model: nn.Module, problem: Problem | None = None) -> Parts:
     """The parts of `recipe` for `model`; parts named `own` are taken from `problem`."""
+    if recipe.head is not None and not is_adapted(model, recipe.head):
+        raise UsageError(
+            f"the recipe's loss needs another end of the model ({recipe.head.said('its')}); "
+            "give the model that recipe.adapt(model) returns"
+        )
     optimizer = build_optimizer(recipe, model, problem)
     return Parts(
         build_loss(recipe, problem, next(model.parameters(), None)),
@@ -91,6 +97,10 @@ def lane_parts(recipe: Recipe) -> LaneParts | str:
     """The lane parts of a recipe, or why it has none."""
     if recipe.optimizer.own or recipe.clip.own or recipe.schedule.own:
         return "its optimizer, schedule or clip is your own"
+    if recipe.head is not None:
+        return "its model has another end than the others'"
+    if not recipe.loss.own and catalogue.loss(recipe.loss.name).learns:
+        return f"the loss {recipe.loss.name} learns too"
     optimizer, clip = catalogue.optimizer(recipe.optimizer.name), catalogue.clip(recipe.clip.name)
     if optimizer.lanes is None:
         return f"{optimizer.name} has no step for many lanes at once"

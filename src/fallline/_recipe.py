@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fallline import catalogue
 from fallline._errors import UsageError, unknown
+from fallline._head import Head
 from fallline.catalogue import Settings, Value
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Recipe:
     look_rows: int = 0  # examples of valid that a look reads, drawn by the seed; 0: all of them
     patience: int | None = None  # looks without improvement after which training ends
     threads: int = 0  # intra-op threads it was trained with: with another number sums come out a little different; 0: not said
+    head: Head | None = None  # what the loss changes at the model's end
 
     def __post_init__(self) -> None:
         if self.keep not in KEEPS:
@@ -173,7 +175,7 @@ class Recipe:
             out["patience"] = self.patience
         for kind, part in self.parts().items():
             out[kind] = {"name": part.name, **part.settings}
-        for extra in ("average", "lr_change", "cooldown"):
+        for extra in ("head", "average", "lr_change", "cooldown"):
             value = getattr(self, extra)
             if value is not None:
                 out[extra] = {f.name: getattr(value, f.name) for f in fields(value)}
@@ -195,6 +197,8 @@ class Recipe:
                 given[kind] = _part(kind, data[kind], find)
             elif kind in ("loss", "optimizer"):
                 raise UsageError(f'the recipe has no [{kind}]; add [{kind}] with name = "..."')
+        if "head" in data:
+            given["head"] = Head.of(data["head"])
         for extra, record in (("average", Average), ("lr_change", LrChange), ("cooldown", Cooldown)):
             if extra in data:
                 given[extra] = _record(extra, data[extra], record)
@@ -227,6 +231,12 @@ class Recipe:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read the recipe {path}: {error}") from error
         return cls.from_toml(text, str(path))
+
+    def adapt(self, model: Any) -> Any:
+        """`model` with its end changed in place as the recipe's loss needs it (`head`), and given back; unchanged where it needs nothing."""
+        from fallline._adapt import adapt
+
+        return adapt(model, self.head, self.seed)
 
     def build(self, model: Any, *, steps: int | None = None, problem: Any = None) -> Parts:
         """Plain torch objects for `model`: parts.loss, parts.optimizer, parts.scheduler (one step an update), parts.clip.

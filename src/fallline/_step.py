@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fallline import catalogue
+from fallline._adapt import adapt
 from fallline._average import Average
 from fallline._batches import STEP, reseeder, stream
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
@@ -24,6 +25,7 @@ from fallline._errors import RefusedError
 from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, load_state, lr_curve
 from fallline._problem import call
 from fallline._recipe import Recipe
+from fallline.metrics import NUMBERED
 
 CHUNK = 32  # steps at most between looks at the loss and the clock: a few microseconds spread over some milliseconds
 PULSE_S = 0.02  # seconds between them that are aimed at, so that a slow model is stopped within a step
@@ -125,7 +127,7 @@ class Training:
         )
         reseed, accumulate, own_loss, curve = reseeder(device), problem.accumulate, self.recipe.loss.own, self.curve
         groups, peaks, parameters, scaler = optimizer.param_groups, self.peaks, self._parameters, self.scaler
-        classes = self.bench.judge.task in ("multiclass", "sequence")
+        classes = self.bench.judge.task in NUMBERED
         precision = autocast(problem.precision, device)
         widens = problem.precision in ("bf16", "16") and not own_loss  # a target in half precision would lose its digits
         scheduler = self.own_scheduler if problem.scheduler_step == "batch" else None
@@ -295,6 +297,7 @@ def start(bench: Workbench, recipe: Recipe, shadow_decay: float | None = None) -
     """A fresh trial of `recipe`: initial weights, batch order and dropout masks follow from its seed."""
     model = bench.problem.new_model(recipe.seed).to(bench.device)
     materialise(model, bench, recipe.seed)
+    adapt(model, recipe.head, recipe.seed)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise RefusedError("the model has no trainable parameters; check requires_grad, or that layers are assigned to self")
     return Training(bench, recipe, model, shadow_decay)

@@ -14,6 +14,7 @@ from fallline._errors import UsageError
 from fallline._journal import read
 from fallline._parts import lr_curve
 from fallline._recipe import Recipe
+from fallline.metrics import NUMBERED
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Case:
     @property
     def classes(self) -> bool:
         """Whether targets are class indices, which no loss wants in the dtype of the outputs."""
-        return self.task in ("multiclass", "sequence")
+        return self.task in NUMBERED
 
     @property
     def lower_is_better(self) -> bool:

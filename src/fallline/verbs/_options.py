@@ -48,7 +48,7 @@ Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE, show_defau
 Target = Annotated[str | None, _data("--target", "The column to predict; several with commas between them.", "COLUMN")]
 MetricName = Annotated[str | None, _data("--metric", "What decides: see fallline metrics. Default: the task's usual one.", "NAME")]
 Direction = Annotated[str | None, _data("--direction", "min or max, where the metric does not say.")]
-Task = Annotated[str | None, _data("--task", "regression, count, binary, multiclass, ... Default: inferred from the target.")]
+Task = Annotated[str | None, _data("--task", "regression, count, binary, multiclass, ordinal, ... Default: inferred from the target.")]
 Time = Annotated[str | None, _data("--time", "A column that orders the rows: the latest decide and report.", "COLUMN")]
 Text = Annotated[str | None, _data("--text", "The column of texts. Default: the only one beside the target.", "COLUMN")]
 Horizon = Annotated[int | None, _data("--horizon", "Steps to forecast: the table is a series in the order of --time.", "STEPS")]
