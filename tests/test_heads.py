@@ -158,7 +158,7 @@ def test_where_the_end_is_fixed_the_reason_is_given() -> None:
         "needs 2 model output(s) per target, the model gives 1, and its outputs cannot be changed: "
         "the model does not hand on what a wider last layer gives"
     )
-    with pytest.raises(UsageError, match="loss gaussian_nll needs 2 model output.*cannot be changed"):
+    with pytest.raises(UsageError, match=r"loss gaussian_nll needs 2 model output.*cannot be changed"):
         fallline.choose(unsafe, losses=["gaussian_nll"], price=1)
 
 
@@ -191,7 +191,7 @@ def test_class_probabilities_are_trained_as_logits_and_handed_back_as_probabilit
 
 CASES: dict[str, tuple[Callable[[], nn.Module], Tensor, dict[str, Any], str]] = {
     "two outputs from one": (Net, AMOUNT, {"metric": "rmse"}, "gaussian_nll"),
-    "two outputs from one that is squeezed": (SAFE["a head whose single output is squeezed"][0], AMOUNT[:, 0], {"metric": "mae"}, "beta_nll"),
+    "two outputs from one, squeezed": (SAFE["a head whose single output is squeezed"][0], AMOUNT[:, 0], {"metric": "mae"}, "beta_nll"),
     "ranks": (lambda: Net(5), GRADES, {"task": "ordinal"}, "coral"),
     "logits behind a sigmoid": (lambda: Net(1, lambda n, x: n.last(n.head(x)), last=nn.Sigmoid()), (AMOUNT > 0).float(), {}, "focal"),
 }  # fmt: skip

@@ -76,6 +76,7 @@ def test_the_user_overrules_the_inferred_task() -> None:
 
 # outputs -----------------------------------------------------------------------------------------------------------------------------
 
+
 class Ends(nn.Module):
     """A linear layer, whose outputs lie around `start`, and what a user's forward makes of them."""
 

@@ -47,6 +47,7 @@ def change_head(model: nn.Module, layer: str, outputs: int, shared: bool, withou
     """Change the end of a model in place: another last layer, or no activation. What the old layer gave, a wider one gives at first too."""
     if layer:
         old = model.get_submodule(layer)
+        assert isinstance(old, nn.Linear)
         new = SharedLinear(old.in_features, outputs) if shared else nn.Linear(old.in_features, outputs, bias=old.bias is not None)
         with torch.no_grad():
             for name, parameter in new.named_parameters():
@@ -108,9 +109,9 @@ def end_of(model: nn.Module, inputs: Any) -> End:
         activation = last
         last = _giver(model, calls, calls[activation][0].given)
     fixed = _why_fixed(model, last, calls) or _refuses_more(model, last, activation, inputs, output)
-    layer = model.get_submodule(last) if last else None
-    known = isinstance(layer, nn.Linear) and not fixed
-    return End(last if known else "", layer.out_features if known else 0, activation, does if activation else "", fixed)  # type: ignore[union-attr]
+    layer = model.get_submodule(last) if last and not fixed else None
+    outputs = layer.out_features if isinstance(layer, nn.Linear) else 0
+    return End(last if outputs else "", outputs, activation, does if activation else "", fixed)
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,7 @@ def _why_fixed(model: nn.Module, path: str, calls: dict[str, list[_Call]]) -> st
 def _refuses_more(model: nn.Module, path: str, activation: str, inputs: Any, output: Tensor) -> str:
     """Why a model cannot be given a wider last layer, found by giving it one: the outputs it had must come out as before, beside others."""
     layer = model.get_submodule(path)
+    assert isinstance(layer, nn.Linear)
     wide, plain = copy.deepcopy(model), copy.deepcopy(model)
     change_head(wide, path, layer.out_features + EXTRA, False, activation)
     change_head(plain, "", 0, False, activation)

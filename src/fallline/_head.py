@@ -37,7 +37,9 @@ class Head:
             raise UsageError(f"[head] in the recipe needs {', '.join(f'{name} ({kind.__name__})' for name, kind in wanted.items())}")
         made = cls(**table)
         if bool(made.layer) != (made.outputs > 0) or bool(made.without) != (made.does in ACTIVATIONS):
-            raise UsageError(f"[head] in the recipe needs outputs with layer, and does ({', '.join(ACTIVATIONS)}) with without; got {table}")
+            raise UsageError(
+                f"[head] in the recipe needs outputs with layer, and does ({', '.join(ACTIVATIONS)}) with without; got {table}"
+            )
         return made
 
     def said(self, outputs: int | str) -> str:

@@ -141,7 +141,12 @@ def judge_of(problem: Problem, profile: Profile) -> Judge:
     if metric is None:
         metric = next(entry for entry in metrics().values() if profile.task in entry.default_for)
     two = profile.task == "multiclass" and profile.classes == 2
-    of_two = two and isinstance(metric, Metric) and "binary" in metric.tasks and (problem.positive is not None or "multiclass" not in metric.tasks)
+    of_two = (
+        two
+        and isinstance(metric, Metric)
+        and "binary" in metric.tasks
+        and (problem.positive is not None or "multiclass" not in metric.tasks)
+    )
     if isinstance(metric, Metric) and profile.task not in metric.tasks and not of_two:
         raise UsageError(
             f"metric {metric.name} is for {', '.join(metric.tasks)}; the task here is {profile.task}. "

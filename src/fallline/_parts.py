@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from fallline import catalogue
 from fallline._adapt import is_adapted
+from fallline._batches import HEAD, seeded, stream
 from fallline._errors import UsageError
 from fallline._kinds import parameter_kinds
 from fallline._problem import Problem
@@ -36,12 +38,12 @@ def build(recipe: Recipe, model: nn.Module, problem: Problem | None = None) -> P
     """The parts of `recipe` for `model`; parts named `own` are taken from `problem`."""
     if recipe.head is not None and not is_adapted(model, recipe.head):
         raise UsageError(
-            f"the recipe's loss needs another end of the model ({recipe.head.said('its')}); "
-            "give the model that recipe.adapt(model) returns"
+            f"the recipe's loss needs another end of the model ({recipe.head.said('its')}); give the model that recipe.adapt(model) returns"
         )
-    optimizer = build_optimizer(recipe, model, problem)
+    loss = build_loss(recipe, problem, next(model.parameters(), None))
+    optimizer = build_optimizer(recipe, model, problem, loss)
     return Parts(
-        build_loss(recipe, problem, next(model.parameters(), None)),
+        loss,
         optimizer,
         build_scheduler(recipe, optimizer, problem),
         build_clip(recipe, problem),
@@ -49,12 +51,24 @@ def build(recipe: Recipe, model: nn.Module, problem: Problem | None = None) -> P
 
 
 def build_loss(recipe: Recipe, problem: Problem | None = None, like: Tensor | None = None) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss as a plain function or module; its class weights, where it has some, lie beside `like` and have its dtype."""
+    """The loss as a plain function or module; its class weights, where it has some, lie beside `like` and have its dtype.
+
+    One that learns is a copy of its own for each training: the user's as it stands, an entry's drawn from the recipe's seed.
+    """
     if recipe.loss.own:
-        return _own(problem, "loss")  # type: ignore[no-any-return]  # checked to be callable by Problem
+        own = _own(problem, "loss")
+        if not learnt(own):
+            return own  # type: ignore[no-any-return]  # checked to be callable by Problem
+        return copy.deepcopy(own) if like is None else copy.deepcopy(own).to(like.device)  # type: ignore[no-any-return]
     entry = catalogue.loss(recipe.loss.name)
-    loss = entry.build({**entry.defaults(), **recipe.loss.settings})
+    with seeded(stream(recipe.seed, HEAD, 1)) if entry.learns else contextlib.nullcontext():
+        loss = entry.build({**entry.defaults(), **recipe.loss.settings})
     return loss.to(like.device, like.dtype) if like is not None and isinstance(loss, nn.Module) else loss
+
+
+def learnt(loss: Any) -> list[Tensor]:
+    """The trainable parameters of a loss; most have none."""
+    return [parameter for parameter in loss.parameters() if parameter.requires_grad] if isinstance(loss, nn.Module) else []
 
 
 def build_clip(recipe: Recipe, problem: Problem | None = None) -> Callable[[Sequence[Tensor]], object] | None:
@@ -65,18 +79,29 @@ def build_clip(recipe: Recipe, problem: Problem | None = None) -> Callable[[Sequ
     return clip if callable(clip) else partial(torch.nn.utils.clip_grad_norm_, max_norm=float(clip))
 
 
-def build_optimizer(recipe: Recipe, model: nn.Module, problem: Problem | None = None) -> torch.optim.Optimizer:
+def build_optimizer(recipe: Recipe, model: nn.Module, problem: Problem | None = None, loss: Any = None) -> torch.optim.Optimizer:
+    """The optimizer over the model's parameters, and those of a `loss` that learns, without decay.
+
+    The user's own holds what it held: where that was parameters of their loss, those of the copy that is trained.
+    """
     if not recipe.optimizer.own:
         entry = catalogue.optimizer(recipe.optimizer.name)
         settings = {**entry.defaults(), **recipe.optimizer.settings}
-        return entry.build(parameter_groups(model, recipe.decay_on, apart=entry.matrices), settings)
+        groups = parameter_groups(model, recipe.decay_on, apart=entry.matrices)
+        if learnt(loss):
+            groups.append({"params": learnt(loss), "decay": False, "kind": "other"})
+        return entry.build(groups, settings)
     own = _own(problem, "optimizer")
+    assert problem is not None
+    copied = recipe.loss.own and loss is not None and bool(learnt(loss))
+    copies = {id(old): new for old, new in zip(problem.loss.parameters(), loss.parameters(), strict=True)} if copied else {}
     if isinstance(own, torch.optim.Optimizer):
-        assert problem is not None
-        return _rebuilt(own, problem.model, model)
+        return _rebuilt(own, problem.model, model, copies)
     optimizer = own(model)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise UsageError(f"optimizer(model) must return a torch Optimizer, got {type(optimizer).__name__}")
+    for group in optimizer.param_groups:
+        group["params"] = [copies.get(id(parameter), parameter) for parameter in group["params"]]
     return optimizer
 
 
@@ -99,8 +124,6 @@ def lane_parts(recipe: Recipe) -> LaneParts | str:
         return "its optimizer, schedule or clip is your own"
     if recipe.head is not None:
         return "its model has another end than the others'"
-    if not recipe.loss.own and catalogue.loss(recipe.loss.name).learns:
-        return f"the loss {recipe.loss.name} learns too"
     optimizer, clip = catalogue.optimizer(recipe.optimizer.name), catalogue.clip(recipe.clip.name)
     if optimizer.lanes is None:
         return f"{optimizer.name} has no step for many lanes at once"
@@ -112,6 +135,17 @@ def lane_parts(recipe: Recipe) -> LaneParts | str:
     return LaneParts(
         optimizer.lanes, optimizer.lanes_of_matrices, settings, optimizer.decay, recipe.decay_on == "all", clip.lanes, clip_settings
     )
+
+
+def loss_state(loss: Any) -> dict[str, Tensor] | None:
+    """What a loss that learns has learnt; None for all others."""
+    return loss.state_dict() if learnt(loss) else None
+
+
+def restore_loss(loss: Any, state: Mapping[str, Any]) -> None:
+    """Take over what a loss had learnt in the `state` of a training."""
+    if state.get("loss") is not None:
+        loss.load_state_dict(state["loss"])
 
 
 def load_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -199,14 +233,14 @@ def _own(problem: Problem | None, name: str) -> Any:
     return value
 
 
-def _rebuilt(own: torch.optim.Optimizer, old: nn.Module, new: nn.Module) -> torch.optim.Optimizer:
+def _rebuilt(own: torch.optim.Optimizer, old: nn.Module, new: nn.Module, copies: Mapping[int, Tensor]) -> torch.optim.Optimizer:
     """The user's optimizer object over a copy of the model: same class, same groups, same options, fresh state."""
     names = {id(parameter): name for name, parameter in old.named_parameters()}
     fresh = dict(new.named_parameters())
     groups = []
     for group in own.param_groups:
         # parameters that the model does not have stay as they are: the set-up may be wrong, and is kept as it is
-        mapped = [fresh[names[id(p)]] if id(p) in names else p for p in group["params"]]
+        mapped = [fresh[names[id(p)]] if id(p) in names else copies.get(id(p), p) for p in group["params"]]
         groups.append({**{key: value for key, value in group.items() if key != "param_names"}, "params": mapped})
     known = inspect.signature(type(own)).parameters
     try:

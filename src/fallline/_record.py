@@ -25,7 +25,7 @@ from fallline._batches import DatasetSource, Source, TensorSource, leaves
 from fallline._data import Data
 from fallline._journal import write_text
 from fallline._judge import Judge, own_entry
-from fallline._parts import build_optimizer, build_scheduler
+from fallline._parts import build_loss, build_optimizer, build_scheduler, learnt
 from fallline._problem import Problem, _found, _made
 from fallline.metrics import Metric
 
@@ -188,11 +188,13 @@ def _own(problem: Problem, plan: Plan) -> dict[str, Any]:
     # One that fails here fails in the race too, where that is a measurement with a reason.
     with contextlib.suppress(Exception):
         if problem.optimizer is not None or problem.scheduler is not None:
-            optimizer = build_optimizer(plan.baseline, problem.new_model(0), problem)
+            loss = build_loss(plan.baseline, problem) if problem.loss is not None else None
+            optimizer = build_optimizer(plan.baseline, problem.new_model(0), problem, loss)
         if problem.scheduler is not None:
             scheduler = build_scheduler(plan.baseline, optimizer, problem)
     kinds: dict[str, Any] = {
         "loss": "function" if problem.loss is not None else None,
+        "loss_learns": True if learnt(problem.loss) else None,
         "optimizer": "object" if isinstance(problem.optimizer, torch.optim.Optimizer) else "function" if problem.optimizer else None,
         "optimizer_switches": True if problem.optimizer is not None and hasattr(optimizer, "eval") else None,
         "scheduler": "object" if hasattr(problem.scheduler, "optimizer") else "function" if problem.scheduler else None,

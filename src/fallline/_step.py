@@ -22,7 +22,7 @@ from fallline._batches import STEP, reseeder, stream
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
 from fallline._demands import judging, needs_closure, step_with_closure
 from fallline._errors import RefusedError
-from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, load_state, lr_curve
+from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, load_state, loss_state, lr_curve, restore_loss
 from fallline._problem import call
 from fallline._recipe import Recipe
 from fallline.metrics import NUMBERED
@@ -49,7 +49,7 @@ class Training:
     def __post_init__(self) -> None:
         problem, recipe = self.bench.problem, self.recipe
         self.loss = build_loss(recipe, problem, next(self.model.parameters(), None))
-        self.optimizer = build_optimizer(recipe, self.model, problem)
+        self.optimizer = build_optimizer(recipe, self.model, problem, self.loss)
         self.closure = needs_closure(recipe, problem.precision)
         self.clip = build_clip(recipe, problem)
         self.own_scheduler = build_scheduler(recipe, self.optimizer, problem) if recipe.schedule.own else None
@@ -254,6 +254,7 @@ class Training:
             "scheduler": None if self.own_scheduler is None else self.own_scheduler.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "clip": None if remembered is None else remembered(),
+            "loss": loss_state(self.loss),
             "looks": [(look.step, look.value) for look in self.looks],
             "best": None if self.best is None else (self.best.step, self.best.value),
             "best_weights": self.best_weights,
@@ -266,6 +267,7 @@ class Training:
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         load_state(self.optimizer, state["optimizer"])
+        restore_loss(self.loss, state)
         if self.average is not None and state["average"] is not None:
             self.average.model.load_state_dict(state["average"])
         if self.shadow is not None and state["shadow"] is not None:

@@ -66,6 +66,13 @@ class Case:
         return self.task in NUMBERED
 
     @property
+    def loss_learns(self) -> bool:
+        """Whether the loss has parameters, which join the optimizer."""
+        if self.recipe.loss.own:
+            return bool(self.setup["own"].get("loss_learns"))
+        return catalogue.loss(self.recipe.loss.name).learns
+
+    @property
     def lower_is_better(self) -> bool:
         return bool(self.facts["direction"] == "min")
 

@@ -25,6 +25,8 @@ def write_training(page: Page, case: Case) -> None:
         main += _lazy(case)
     if recipe.head is not None:
         main += _changed_head(page, recipe.head)
+    if case.loss_learns and not recipe.loss.own:
+        main.append("torch.manual_seed(stream(SEED, HEAD, 1))")
     if case.loop and not (case.classes or recipe.loss.own):
         main += [f"criterion = {loss_code(page, case)}", "", "def loss_function(output, target):"]
         main += ["    return criterion(output, target.to(output.dtype))", ""]

@@ -33,7 +33,7 @@ def profile(loss: Loss, task: str) -> Profile:
         batches_per_epoch=8,
         passes=10.0,
         output_kind=loss.reads[0],
-        output_shape=(CLASSES,),
+        output_shape=(DIMENSIONS if task == "embedding" else CLASSES,),
         width=loss.width,
         classes=CLASSES if task in NUMBERED else 0,
         target_shape=(),
@@ -81,10 +81,15 @@ def draw(loss: Loss, task: str, seed: int, dtype: torch.dtype, rows: int = ROWS)
         yield as_read(output), target
 
 
-def _built(function: LossFunction, dtype: torch.dtype) -> LossFunction:
-    """The loss with its buffers (class weights) in the dtype of the outputs, as every caller has to do."""
+def _built(loss: Loss, h: Settings, dtype: torch.dtype) -> LossFunction:
+    """The loss with its buffers (class weights) in the dtype of the outputs, as every caller has to do; what it draws, it draws alike."""
     import torch
 
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        function = loss.build(h)
+    learnt = list(function.parameters()) if isinstance(function, torch.nn.Module) else []
+    assert bool(learnt) == loss.learns, f"{loss.name}: learns is {loss.learns}, and it has {len(learnt)} parameters"
     return function.to(dtype) if isinstance(function, torch.nn.Module) else function
 
 
@@ -112,7 +117,7 @@ def check_values(loss: Loss, seed: int = 0) -> None:
         far = {"real": output.sign() * EXTREME, "probability": output.round(), "log-probability": output - EXTREME}[loss.reads[0]]
         for outputs in (output, far):
             before = outputs.clone(), target.clone()
-            value, gradient = _value_and_gradient(loss.build(h), outputs, target)
+            value, gradient = _value_and_gradient(_built(loss, h, torch.float32), outputs, target)
             assert value.shape == (), f"{case}: a loss is one number, got shape {tuple(value.shape)}"
             assert value.isfinite() and gradient.isfinite().all(), (
                 f"{case}: value {value}, gradient finite {bool(gradient.isfinite().all())}"
@@ -125,7 +130,7 @@ def check_gradient(loss: Loss, seed: int = 0) -> None:
     import torch
 
     for case, h, output, target in _cases(loss, seed, torch.float64):
-        function = _built(loss.build(h), torch.float64)
+        function = _built(loss, h, torch.float64)
         leaf = output.clone().requires_grad_()
         if loss.held_constant:  # it owes a test against its formula; here it shows that it is not called so for nothing
             same = torch.autograd.gradcheck(lambda x, f=function, t=target: f(x, t), (leaf,), raise_exception=False)
@@ -144,7 +149,7 @@ def check_mean(loss: Loss, seed: int = 0) -> None:
     import torch
 
     for case, h, output, target in _cases(loss, seed, torch.float64):
-        function = _built(loss.build(h), torch.float64)
+        function = _built(loss, h, torch.float64)
         order = torch.randperm(len(output), generator=torch.Generator().manual_seed(seed))
         for rows in (order,) if loss.pairs else (order, order.repeat(2)):
             torch.testing.assert_close(function(output[rows], target[rows]), function(output, target), rtol=1e-9, atol=1e-12, msg=case)
@@ -158,7 +163,10 @@ def check_code(loss: Loss, seed: int = 0) -> None:
         code = loss.code(h)
         names: dict[str, object] = {"torch": torch}
         exec("from __future__ import annotations\n" + carried(loss, code), names)
-        ours, theirs = (_value_and_gradient(function, output, target) for function in (loss.build(h), eval(code, names)))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            evaluated = eval(code, names)
+        ours, theirs = (_value_and_gradient(function, output, target) for function in (_built(loss, h, torch.float32), evaluated))
         assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1]), f"{case}: build and {code} differ"
         if loss.stock:
             kind = type(loss.build(h))
@@ -172,13 +180,13 @@ def check_hyperparameters(loss: Loss, seed: int = 0) -> None:
     """Every hyperparameter does something: its example, alone, changes the value or the gradient for some task."""
     import torch
 
-    for name in loss.space:
+    for name in (name for name, hyper in loss.space.items() if not hyper.measured):
         changes = False
         for task in loss.tasks:
             plain, changed = (settings_for(loss, task, s) for s in (loss.defaults(), {**loss.defaults(), name: loss.example[name]}))
             for output, target in draw(loss, task, seed, torch.float32):
-                one, other = (_value_and_gradient(loss.build(h), output, target) for h in (plain, changed))
-                changes = changes or not torch.equal(one[1], other[1])
+                one, other = (_value_and_gradient(_built(loss, h, torch.float32), output, target) for h in (plain, changed))
+                changes = changes or not (torch.equal(one[0], other[0]) and torch.equal(one[1], other[1]))
         assert changes, f"{loss.name}: {name} = {loss.example[name]} changes nothing"
 
 
@@ -226,7 +234,7 @@ def check_lanes(loss: Loss, seed: int = 0) -> None:
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    for task in loss.tasks:
+    for task in () if loss.learns else loss.tasks:  # one that learns is not trained among others
         h = settings_for(loss, task, loss.example)
         first, second = ([*draw(loss, task, seed + k, torch.float32)] for k in (0, 1))
         for (output, target), (other, its_target) in zip(first, second, strict=True):
