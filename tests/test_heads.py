@@ -122,7 +122,7 @@ def test_adapting_leaves_the_generators_alone_and_needs_the_layer() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     with pytest.raises(UsageError, match="changes the layer 'end', which this model does not have; it has body"):
         adapt(copy.deepcopy(SAFE["a head"][0]), Head("end", 2), 0)
-    with pytest.raises(UsageError, match="'body' is no nn.Linear|outputs of 'body', which is no nn.Linear but Sequential"):
+    with pytest.raises(UsageError, match="outputs of 'body', which is no"):
         adapt(copy.deepcopy(SAFE["a head"][0]), Head("body", 2), 0)
 
 

@@ -22,7 +22,7 @@ LADDER = (
     ("metrics", "_splits", "_statistics"),
     ("_head",),
     ("_batches", "_loader", "_kinds", "_problem", "_adapt", "_outputs"),
-    ("_data", "_fingerprint"),
+    ("_data", "_fingerprint", "_fit"),
     ("_profile", "_targets", "_measure"),
     ("catalogue", "zh"),
     ("_recipe",),

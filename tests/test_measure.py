@@ -14,7 +14,8 @@ import fallline
 from fallline._adapt import end_of
 from fallline._data import open_data
 from fallline._errors import RefusedError
-from fallline._measure import infer_task, measure
+from fallline._fit import infer_task
+from fallline._measure import measure
 from fallline._outputs import output_kind
 from fallline._profile import Profile
 

@@ -1,4 +1,4 @@
-"""Head: what a loss changes at the end of a model: how many outputs its last layer gives, and an activation that is left out in training."""
+"""Head: what a loss changes at the end of a model: how many outputs its last layer gives, and an activation that is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs: whether a model gives probabilities, their logarithms or plain numbers, told by how it ends and not by what it happens to give."""
+"""Outputs: whether a model gives probabilities, their logarithms or plain numbers, told by how it ends."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ class Recipe:
         return cls.from_toml(text, str(path))
 
     def adapt(self, model: Any) -> Any:
-        """`model` with its end changed in place as the recipe's loss needs it (`head`), and given back; unchanged where it needs nothing."""
+        """`model`, its end changed in place as the recipe's loss needs it (`head`); unchanged where it needs nothing."""
         from fallline._adapt import adapt
 
         return adapt(model, self.head, self.seed)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fallline._batches import STEP, reseeder, stream
-from fallline._bench import Workbench, materialise
+from fallline._bench import Workbench, autocast, materialise
 from fallline._errors import FalllineError, RefusedError, UsageError
 from fallline._judge import link_of, predict
 from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler
@@ -18,7 +18,6 @@ from fallline._prior import baseline
 from fallline._problem import call
 from fallline._profile import Profile
 from fallline._recipe import Frame, Recipe
-from fallline._step import autocast
 from fallline.metrics import OwnMetric
 
 JUDGED_ROWS = 64  # of valid: enough for a metric to be called as it will be, little enough for any model

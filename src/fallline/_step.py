@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
 import time
@@ -19,7 +18,7 @@ from fallline import catalogue
 from fallline._adapt import adapt
 from fallline._average import Average
 from fallline._batches import STEP, reseeder, stream
-from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
+from fallline._bench import Diverged, Look, Workbench, autocast, materialise, step_plateau
 from fallline._demands import judging, needs_closure, step_with_closure
 from fallline._errors import RefusedError
 from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, load_state, loss_state, lr_curve, restore_loss
@@ -284,15 +283,6 @@ class Training:
         self.best_weights = state["best_weights"]
         self.last_loss = state["last_loss"]
         self.stopped_at = state["stopped_at"]
-
-
-def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """The context in which a forward pass runs."""
-    if precision == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
-    if precision == "16":
-        return torch.autocast(device.type, torch.float16)
-    return contextlib.nullcontext()
 
 
 def start(bench: Workbench, recipe: Recipe, shadow_decay: float | None = None) -> Training:

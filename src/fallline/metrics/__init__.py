@@ -1,9 +1,9 @@
 """Metrics: what the user wants. One metric a file (`ENTRY = Metric(...)`); names, callables and torchmetrics objects resolve here.
 
 A named metric reads *scores*, never raw outputs: values for regression, expected counts for count, probabilities in the target's shape
-for binary and multilabel, class probabilities (N, C, ...) for multiclass, ordinal and sequence, embeddings (N, D) as they are. It is computed
-once on a whole split, concatenated on the CPU, never averaged over batches. A callable or a torchmetrics object reads what the model gives,
-and the target.
+for binary and multilabel, class probabilities (N, C, ...) for multiclass, ordinal and sequence, embeddings (N, D) as they are. It is
+computed once on a whole split, concatenated on the CPU, never averaged over batches. A callable or a torchmetrics object reads what the
+model gives, and the target.
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from fallline._batches import EVAL_BATCH, INIT, Batches, Order, Source, leaves, seeded, stream
+from fallline._bench import autocast
 from fallline._data import default_batch_size, default_epochs, source_of
 from fallline._errors import FalllineError
-from fallline._measure import infer_task
+from fallline._fit import infer_task
 from fallline._parts import copied_scheduler
 from fallline._problem import Problem, call, pair
-from fallline._step import autocast
 from fallline.metrics import NUMBERED, PER_CLASS
 from fallline.signals import Unavailable
 

@@ -68,7 +68,6 @@ ENTRY = Loss(
     ),
     on_request="needs classes whose numbers are an order, which the data cannot tell; name it where they are",
     told_by=("ordinal",),
-    suits=lambda profile: 0.5 if profile.task == "ordinal" else 0.0,  # the order is worth something, as yet unmeasured how much
     metrics=("mae", "within_one"),
     aliases=("ordinal",),
 )

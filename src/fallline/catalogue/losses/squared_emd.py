@@ -54,7 +54,6 @@ ENTRY = Loss(
     code=lambda h: f"squared_emd(ignore_index={int(h['ignore_index'])})",
     on_request="needs classes whose numbers are an order, which the data cannot tell; name it where they are",
     told_by=("ordinal",),
-    suits=lambda profile: 0.5 if profile.task == "ordinal" else 0.0,  # the order is worth something, as yet unmeasured how much
     metrics=("mae", "quadratic_kappa"),
     aliases=("emd", "ranked_probability_score", "rps"),
 )
