@@ -357,3 +357,16 @@ def test_corn_equals_that_of_its_authors(seed: int) -> None:
     theirs = pytest.importorskip("coral_pytorch.losses", reason="coral_pytorch is not installed, against which CORN is compared")
     output, target = drawn("corn", "multiclass", seed)
     same(built("corn"), lambda o, t: theirs.corn_loss(o[:, :-1], t, o.shape[1]), output, target)
+
+
+@pytest.mark.parametrize("name", ["dice", "dice_ce", "tversky", "lovasz"])
+@given(seed=SEEDS)
+def test_a_mask_counts_alike_with_a_channel_and_without(name: str, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    output = torch.randn(3, 5, 4, generator=generator, dtype=torch.float64)
+    target = (torch.rand(3, 5, 4, generator=generator) < 0.4).double()
+    loss = built(name)
+    plain = loss(output, target)
+    torch.testing.assert_close(loss(output.unsqueeze(1), target.unsqueeze(1)), plain)
+    torch.testing.assert_close(loss(output.flatten(), target.flatten()), plain)
+    torch.testing.assert_close(gradient(loss, output, target).flatten(), gradient(loss, output.flatten(), target.flatten()))

@@ -167,8 +167,8 @@ def test_ranks_in_python_are_given_as_class_numbers() -> None:
     more: dict[str, Any] = {"model": lambda: nn.Linear(3, 4), "task": "ordinal", "epochs": 1, "batch_size": 20}
     grades = torch.bucketize(x[:, 0].contiguous(), torch.tensor([-1.0, 0.0, 1.0]))
     assert prepare(fallline.Problem(train=(x, grades), **more)).judge.metric.name == "mae"
-    with pytest.raises(RefusedError, match="whole numbers .class indices., got torch.float32"):
+    with pytest.raises(RefusedError, match=r"whole numbers \(class indices\), got torch.float32"):
         prepare(fallline.Problem(train=(x, grades.float()), **more))
-    with pytest.raises(UsageError, match="metric f1 is for binary; the task here is ordinal. Metrics that fit: .*quadratic_kappa"):
+    with pytest.raises(UsageError, match=r"metric f1 is for binary; the task here is ordinal\. Metrics that fit: .*quadratic_kappa"):
         prepare(fallline.Problem(train=(x, grades), metric="f1", **more))
     assert {"mae", "quadratic_kappa", "within_one", "accuracy"} <= set(for_task("ordinal"))

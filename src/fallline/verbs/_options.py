@@ -53,6 +53,7 @@ Time = Annotated[str | None, _data("--time", "A column that orders the rows: the
 Text = Annotated[str | None, _data("--text", "The column of texts. Default: the only one beside the target.", "COLUMN")]
 Horizon = Annotated[int | None, _data("--horizon", "Steps to forecast: the table is a series in the order of --time.", "STEPS")]
 Lookback = Annotated[int | None, _data("--lookback", "Steps that a forecast sees. Default: by horizon and season.", "STEPS")]
+Covariates = Annotated[str | None, _data("--covariates", "Columns that a forecast sees too, with commas; all: all numbers.", "COLUMN")]
 Group = Annotated[str | None, _data("--group", "A column whose equal values stay on one side of every split.", "COLUMN")]
 Positive = Annotated[str | None, _data("--positive", "The positive class of a binary target.", "LABEL")]
 Epochs = Annotated[float | None, _data("--epochs", "Passes over the data in one full training. Default: by the number of rows.")]
