@@ -85,11 +85,13 @@ def test_a_loss_on_request_is_tried_only_where_it_is_named() -> None:
     assert asked
     for name in asked:
         entry = catalogue.loss(name)
-        fits = profile(entry, entry.tasks[0])
+        fits = profile(entry, next(task for task in entry.tasks if task not in entry.told_by))
         judge = Judge(named("accuracy"), fits.task, "real")
         assert entry.applies(fits) == ""
         assert name not in {ranked.name for ranked in ranked_losses(fits, judge)}
         assert why_not(fits)[name] == entry.on_request
+        for task in entry.told_by:
+            assert name in {ranked.name for ranked in ranked_losses(profile(entry, task), judge)}
 
 
 # Classes -----------------------------------------------------------------------------------------------------------------------------

@@ -48,6 +48,8 @@ def test_every_task_has_one_default_metric() -> None:
         "count": ["poisson_deviance"],
         "binary": ["auroc"],
         "multiclass": ["accuracy"],
+        "ordinal": ["mae"],
+        "embedding": ["recall_at_1"],
         "multilabel": ["macro_f1"],
         "sequence": ["log_loss"],
     }

@@ -137,7 +137,7 @@ def _covariates(frame: pl.DataFrame, asked: Asked, names: list[str], decimal: st
     said = f"forecast: {listed(names)}" + (f"; seen besides, up to the forecast: {listed(seen)}" if seen else "")
     notes.append(said + (f"; not read: {listed(unread)}" if unread else ""))
     if unread and not seen and any(column_of(frame[name], decimal).kind == "number" for name in unread):
-        notes[-1] += " (say --covariates to have columns seen that are not forecast)"
+        notes.append("a forecast sees the columns that it forecasts; say --covariates to have others seen too")
     return seen
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fallline import catalogue
 from fallline._batches import EVAL_BATCH, INIT, Batches, Order, Source, leaves, seeded, stream
 from fallline._bench import autocast
 from fallline._data import default_batch_size, default_epochs, source_of
@@ -257,6 +258,9 @@ class Setup:
         inputs, target = self.sample(rows=64)
         output = self.judged(model, inputs)
         task = self.problem.task or infer_task(output, target)
+        if task in NUMBERED and task not in PER_CLASS:  # torch has no loss for it
+            entry = next(entry for entry in catalogue.all_losses().values() if task in entry.plain_for)
+            return entry.build(entry.defaults())
         inside = bool(((output >= 0) & (output <= 1)).all())
         loss = nn.BCELoss() if inside and task in ("binary", "multilabel") else PLAIN.get(task, nn.MSELoss)()
         return loss if task in NUMBERED else lambda output, target: loss(output, target.to(output.dtype))
