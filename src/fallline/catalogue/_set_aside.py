@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PAIRS = "compares examples with each other, and no task here brings pairs; use it in a loop of your own"
+PAIRS = "reads pairs of examples that were formed before; the losses of the task embedding form their own"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ SET_ASIDE = (
     SetAside("loss", "hinge_embedding", "torch.nn.HingeEmbeddingLoss", "reads distances between two examples; no task here brings pairs"),
     SetAside("loss", "margin_ranking", "torch.nn.MarginRankingLoss", PAIRS),
     SetAside("loss", "triplet_margin_loss", "torch.nn.TripletMarginLoss", "reads triplets that were formed before; triplet forms its own"),
-    SetAside("loss", "triplet_with_distance", "torch.nn.TripletMarginWithDistanceLoss", "as TripletMarginLoss, with a distance of your own"),
+    SetAside("loss", "triplet_with_distance", "torch.nn.TripletMarginWithDistanceLoss", "the same, with a distance of your own"),
     SetAside(
         "loss", "kl_div", "torch.nn.KLDivLoss", "reads a distribution as its target; for one right class it is nll, which is an entry"
     ),
