@@ -21,6 +21,7 @@ from fallline._judge import judge_of
 from fallline._prior import plain_loss, ranked_losses, why_not
 from fallline._recipe import Part, Recipe
 from fallline._setting import prepare
+from fallline._step import start
 
 X = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
 AMOUNT = X[:, :1] * 2 + X[:, 1:2].exp() * torch.randn(300, 1, generator=torch.Generator().manual_seed(1))
@@ -217,6 +218,27 @@ def test_the_winner_of_a_race_is_what_train_gives_and_speaks_as_the_plain_model_
 def torch_state(verdict: Any) -> dict[str, Tensor]:
     model = verdict.model
     return dict(getattr(model, "model", model).state_dict())
+
+
+def test_a_pause_changes_nothing_and_a_loop_of_ones_own_trains_the_adapted_model() -> None:
+    def loop(model: nn.Module, loss: Any, optimizer: torch.optim.Optimizer, scheduler: Any, loader: Any) -> None:
+        for inputs, target in loader:
+            loss(model(inputs), target).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    recipe = Recipe(loss=Part("gaussian_nll"), optimizer=Part("adamw", {"lr": 0.01}), head=Head("head", 2), steps=20, seed=3)
+    bench = prepare(problem(Net, AMOUNT, metric="rmse")).bench_of(0, 0)
+    whole, first = start(bench, recipe), start(bench, recipe)
+    whole.advance(20)
+    first.advance(7)
+    second = start(bench, recipe)
+    second.restore(first.state())
+    second.advance(20)
+    assert same_weights(whole.final().state_dict(), second.final().state_dict())
+    own = fallline.train(problem(Net, AMOUNT, metric="rmse", loop=loop), recipe)
+    assert own.network.head.out_features == 2
+    assert own.model(X).shape == (len(X), 1)
 
 
 FILE = """

@@ -70,9 +70,8 @@ def draw(loss: Loss, task: str, seed: int, dtype: torch.dtype, rows: int = ROWS)
         columns = DIMENSIONS if task == "embedding" else CLASSES if loss.outputs is None else loss.outputs(profile(loss, task))
         yield as_read(normal(rows, columns, *shape[1:])), target
         return
-    for shape in (
-        ((rows,), (rows, 2, STEPS), (rows, 1)) if task == "binary" else ((rows, CLASSES),) if task == "multilabel" else ((rows,), (rows, 3))
-    ):
+    shapes: dict[str, tuple[tuple[int, ...], ...]] = {"binary": ((rows,), (rows, 2, STEPS), (rows, 1)), "multilabel": ((rows, CLASSES),)}
+    for shape in shapes.get(task, ((rows,), (rows, 3))):
         output = (
             normal(*shape[:-1], shape[-1] * loss.width) if len(shape) > 1 else normal(*shape, *((loss.width,) if loss.width > 1 else ()))
         )
