@@ -86,9 +86,11 @@ FIXED: dict[str, tuple[nn.Module, str]] = {
 def test_an_end_that_can_be_changed_is_found(case: str) -> None:
     model, layer, activation = SAFE[case]
     before, mode = copy.deepcopy(model.state_dict()), [module.training for module in model.modules()]
+    modules = list(model.modules())
     end = end_of(model, X)
     assert (end.layer, end.activation, end.fixed) == (layer, activation, "")
     assert same_weights(model.state_dict(), before), "looking changed the model"
+    assert all(one is other for one, other in zip(modules, model.modules(), strict=True))
     assert [module.training for module in model.modules()] == mode
     assert not any(module._forward_hooks for module in model.modules())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -89,17 +88,26 @@ def is_adapted(model: nn.Module, head: Head) -> bool:
 
 
 def end_of(model: nn.Module, inputs: Any) -> End:
-    """What the end of a model is, found by hooks on a forward pass of a copy, and tried out.
+    """What the end of a model is, found by hooks on a forward pass, and tried out; the model is left as it was.
 
     A layer may be changed where its tensor is the model's output, or that seen through a reshape, it is called once, and the model hands
     on whatever number of outputs it is given.
     """
     if not list(model.children()):
         return End(fixed="is a single layer; put it into nn.Sequential")
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
     try:
-        model = copy.deepcopy(model).eval()
+        return _looked_at(model, inputs)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _looked_at(model: nn.Module, inputs: Any) -> End:
+    try:
         calls, output = _traced(model, inputs)
-    except Exception as error:  # whatever the user's model raises when it is copied or hooked
+    except Exception as error:  # whatever the user's model raises when its layers are hooked
         return End(fixed=f"cannot be looked into ({type(error).__name__})")
     last = _giver(model, calls, output)
     if not last:
@@ -108,7 +116,7 @@ def end_of(model: nn.Module, inputs: Any) -> End:
     if does and len(calls[last]) == 1:
         activation = last
         last = _giver(model, calls, calls[activation][0].given)
-    fixed = _why_fixed(model, last, calls) or _refuses_more(model, last, activation, inputs, output)
+    fixed = _why_fixed(model, last, calls) or _refuses_more(model, last, activation, inputs)
     layer = model.get_submodule(last) if last and not fixed else None
     outputs = layer.out_features if isinstance(layer, nn.Linear) else 0
     return End(last if outputs else "", outputs, activation, does if activation else "", fixed)
@@ -179,19 +187,23 @@ def _why_fixed(model: nn.Module, path: str, calls: dict[str, list[_Call]]) -> st
     return ""
 
 
-def _refuses_more(model: nn.Module, path: str, activation: str, inputs: Any, output: Tensor) -> str:
+def _refuses_more(model: nn.Module, path: str, activation: str, inputs: Any) -> str:
     """Why a model cannot be given a wider last layer, found by giving it one: the outputs it had must come out as before, beside others."""
     layer = model.get_submodule(path)
     assert isinstance(layer, nn.Linear)
-    wide, plain = copy.deepcopy(model), copy.deepcopy(model)
-    change_head(wide, path, layer.out_features + EXTRA, False, activation)
-    change_head(plain, "", 0, False, activation)
+    kept = {path: layer, **({activation: model.get_submodule(activation)} if activation else {})}
+    per = layer.out_features
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            got, had = call(wide, inputs), call(plain, inputs)
+        with torch.no_grad(), seeded(0):
+            change_head(model, "", 0, False, activation)
+            had = call(model, inputs)
+            change_head(model, path, per + EXTRA, False, "")
+            got = call(model, inputs)
     except Exception as error:  # whatever the user's forward raises
         return f"fails with more outputs ({type(error).__name__})"
-    per = layer.out_features
+    finally:
+        for name, module in kept.items():
+            model.set_submodule(name, module)
     if got.numel() * per != had.numel() * (per + EXTRA) or got.shape[-1] != per + EXTRA:
         return "does not hand on what a wider last layer gives"
     same = torch.allclose(got[..., :per].reshape(had.shape), had, rtol=1e-3, atol=1e-4)  # wider sums may be added up in another order
