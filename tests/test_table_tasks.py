@@ -108,6 +108,7 @@ def test_classes_are_numbered_in_their_own_order(tmp_path: Path) -> None:
         (ORDINAL, {"metric": "acuracy"}, "did you mean accuracy"),
         (ORDINAL, {"metric": "accuracy", "direction": "min"}, "leave direction out"),
         (ORDINAL, {"metric": "accuracy", "task": "regression"}, "metric accuracy is for"),
+        (ORDINAL, {"task": "embedding"}, "task embedding needs a model of your own"),
         (ORDINAL, {"task": "segmentation"}, "task must be one of regression, count"),
         (ORDINAL, {"task": "binary"}, "'y' cannot be binary: 7 different whole numbers"),
         (ORDINAL * 0.3, {"task": "count"}, "'y' cannot be count: numbers that are not whole"),

@@ -24,6 +24,8 @@ def spelled(task: str | None) -> str | None:
     if task is None:
         return None
     plain = task.lower().replace("-", "").replace("_", "").replace(" ", "")
+    if plain == "embedding":
+        raise UsageError("task embedding needs a model of your own; write a Python file whose problem() says task='embedding'")
     if plain not in FOR_TABLES:
         raise UsageError(f"task must be one of {', '.join(FOR_TABLES)} for a table, got {task!r}")
     return plain

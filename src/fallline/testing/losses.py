@@ -65,7 +65,7 @@ def draw(loss: Loss, task: str, seed: int, dtype: torch.dtype, rows: int = ROWS)
         return kinds[loss.reads[0]]
 
     if task in NUMBERED:
-        shape = (rows, STEPS) if task == "sequence" else (rows,)
+        shape: tuple[int, ...] = (rows, STEPS) if task == "sequence" else (rows,)
         target = torch.arange(torch.Size(shape).numel()).reshape(shape) % CLASSES
         columns = DIMENSIONS if task == "embedding" else CLASSES if loss.outputs is None else loss.outputs(profile(loss, task))
         yield as_read(normal(rows, columns, *shape[1:])), target
