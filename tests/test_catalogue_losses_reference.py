@@ -85,11 +85,13 @@ def test_a_loss_on_request_is_tried_only_where_it_is_named() -> None:
     assert asked
     for name in asked:
         entry = catalogue.loss(name)
-        fits = profile(entry, entry.tasks[0])
+        fits = profile(entry, next(task for task in entry.tasks if task not in entry.told_by))
         judge = Judge(named("accuracy"), fits.task, "real")
         assert entry.applies(fits) == ""
         assert name not in {ranked.name for ranked in ranked_losses(fits, judge)}
         assert why_not(fits)[name] == entry.on_request
+        for task in entry.told_by:
+            assert name in {ranked.name for ranked in ranked_losses(profile(entry, task), judge)}
 
 
 # Classes -----------------------------------------------------------------------------------------------------------------------------
@@ -357,3 +359,16 @@ def test_corn_equals_that_of_its_authors(seed: int) -> None:
     theirs = pytest.importorskip("coral_pytorch.losses", reason="coral_pytorch is not installed, against which CORN is compared")
     output, target = drawn("corn", "multiclass", seed)
     same(built("corn"), lambda o, t: theirs.corn_loss(o[:, :-1], t, o.shape[1]), output, target)
+
+
+@pytest.mark.parametrize("name", ["dice", "dice_ce", "tversky", "lovasz"])
+@given(seed=SEEDS)
+def test_a_mask_counts_alike_with_a_channel_and_without(name: str, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    output = torch.randn(3, 5, 4, generator=generator, dtype=torch.float64)
+    target = (torch.rand(3, 5, 4, generator=generator) < 0.4).double()
+    loss = built(name)
+    plain = loss(output, target)
+    torch.testing.assert_close(loss(output.unsqueeze(1), target.unsqueeze(1)), plain)
+    torch.testing.assert_close(loss(output.flatten(), target.flatten()), plain)
+    torch.testing.assert_close(gradient(loss, output, target).flatten(), gradient(loss, output.flatten(), target.flatten()))

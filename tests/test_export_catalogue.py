@@ -13,6 +13,7 @@ from exporting import Checker, opened
 from fallline import catalogue
 from fallline._errors import RefusedError
 from fallline._recipe import Part
+from fallline._setting import prepare
 from fallline.exporters._judging import write_metric
 from fallline.exporters._page import Page
 from fallline.metrics import metrics
@@ -39,6 +40,8 @@ TARGETS = {
     "count": ("y = torch.poisson(y.exp(), generator=generator)", 1, "mae"),
     "binary": ("y = (y > 0).float()", 1, "accuracy"),
     "multilabel": ("y = torch.cat([y > 0, y > 1, y > -1, x[:, 1:2] > 0], dim=1).float()", 4, "accuracy"),
+    "ordinal": ("y = torch.bucketize(y[:, 0].contiguous(), torch.tensor([-1.0, 0.0, 1.0]))", 4, "quadratic_kappa"),
+    "embedding": ("y = torch.bucketize(y[:, 0].contiguous(), torch.tensor([-1.0, 0.0, 1.0]))", 5, "map_at_r"),
     "multiclass": ("y = torch.bucketize(y[:, 0].contiguous(), torch.tensor([-1.0, 0.0, 1.0]))", 4, "accuracy"),
 }
 HEADS = {"real": "Identity()", "probability": "Sigmoid()", "log-probability": "LogSoftmax(dim=1)"}
@@ -63,7 +66,8 @@ def test_a_loss_trains_in_the_script(name: str, tmp_path: Path, check_same: Chec
     entry = catalogue.loss(name)
     task = next(task for task in entry.tasks if task in TARGETS)
     settings = {key: value for key, value in contract.settings_for(entry, task, entry.example).items() if value is not None}
-    text = check_same(opened(tmp_path / "work", file_for(task, entry.reads[0], entry.width)), {"loss": Part(name, settings)})
+    problem = opened(tmp_path / "work", file_for(task, entry.reads[0], entry.width))
+    text = check_same(problem, {"loss": Part(name, settings), "head": entry.head(prepare(problem, seed=3).profile)})
     assert f"loss_function = {entry.code({**entry.defaults(), **settings})}" in text
 
 

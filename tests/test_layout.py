@@ -21,8 +21,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fallline"
 LADDER = (
     ("_errors", "_counted", "_discover", "_journal", "_machine"),
     ("metrics", "_splits", "_statistics"),
-    ("_batches", "_loader", "_kinds", "_weights", "_model", "_problem"),
-    ("_data", "_fingerprint"),
+    ("_head",),
+    ("_batches", "_loader", "_kinds", "_weights", "_model", "_problem", "_adapt", "_outputs"),
+    ("_data", "_fingerprint", "_fit"),
     ("_profile", "_targets", "_measure"),
     ("catalogue", "zh"),
     ("_extras", "_recipe"),

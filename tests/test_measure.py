@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 import fallline
+from fallline._adapt import end_of
 from fallline._data import open_data
 from fallline._errors import RefusedError
-from fallline._measure import infer_task, measure, output_kind
+from fallline._fit import infer_task
+from fallline._measure import measure
+from fallline._outputs import output_kind
 from fallline._profile import Profile
 
 CPU = torch.device("cpu")
@@ -73,23 +77,51 @@ def test_the_user_overrules_the_inferred_task() -> None:
 
 # outputs -----------------------------------------------------------------------------------------------------------------------------
 
-KINDS = {
-    "any numbers": (normal(64, 1), "regression", "real"),
-    "numbers between zero and one of a regression": (normal(64, 1).sigmoid(), "regression", "real"),
-    "logits": (normal(64, 1), "binary", "real"),
-    "probabilities": (normal(64, 1).sigmoid(), "binary", "probability"),
-    "several probabilities": (normal(64, 3).sigmoid(), "multilabel", "probability"),
-    "logits of classes": (normal(64, 3), "multiclass", "real"),
-    "log-probabilities of classes": (normal(64, 3).log_softmax(1), "multiclass", "log-probability"),
-    "log-probabilities of positions": (normal(64, 3, 5).log_softmax(1), "sequence", "log-probability"),
-    "log-probabilities along the wrong dimension": (normal(64, 3, 5).log_softmax(2), "sequence", "real"),
+
+class Ends(nn.Module):
+    """A linear layer, whose outputs lie around `start`, and what a user's forward makes of them."""
+
+    def __init__(self, outputs: int, end: Callable[[Tensor], Tensor] | nn.Module, start: float | None = None, positions: int = 0) -> None:
+        super().__init__()
+        self.layer, self.end, self.shape = nn.Linear(4, outputs * max(positions, 1)), end, (-1, outputs, positions) if positions else ()
+        if start is not None:
+            with torch.no_grad():
+                self.layer.weight.mul_(0.01)
+                self.layer.bias.fill_(start)
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = self.layer(x)
+        return self.end(values.reshape(self.shape) if self.shape else values)
+
+
+KINDS: dict[str, tuple[nn.Module, str, str]] = {
+    "any numbers": (Ends(1, nn.Identity()), "regression", "real"),
+    "numbers between zero and one of a regression": (Ends(1, nn.Sigmoid()), "regression", "real"),
+    "logits": (Ends(1, nn.Identity()), "binary", "real"),
+    "logits that start at the log-odds": (Ends(1, nn.Identity(), start=0.4), "binary", "real"),
+    "small positive numbers": (Ends(3, nn.Identity(), start=0.05), "multilabel", "real"),
+    "positive numbers without a bound": (Ends(1, nn.functional.softplus, start=-1.0), "binary", "real"),
+    "probabilities": (Ends(1, nn.Sigmoid()), "binary", "probability"),
+    "probabilities of a forward": (Ends(3, torch.sigmoid), "multilabel", "probability"),
+    "numbers cut to probabilities": (Ends(1, lambda x: x.clamp(0, 1), start=0.5), "binary", "probability"),
+    "logits of classes": (Ends(3, nn.Identity()), "multiclass", "real"),
+    "logits of classes that start at their log-shares": (Ends(3, nn.Identity(), start=-math.log(3)), "multiclass", "real"),
+    "ranks": (Ends(3, nn.Softmax(dim=1)), "ordinal", "probability"),
+    "probabilities of classes": (Ends(3, lambda x: x.softmax(1)), "multiclass", "probability"),
+    "a sigmoid a class": (Ends(3, nn.Sigmoid()), "multiclass", "real"),
+    "log-probabilities of classes": (Ends(3, nn.LogSoftmax(dim=-1)), "multiclass", "log-probability"),
+    "log-probabilities of positions": (Ends(3, nn.LogSoftmax(dim=1), positions=5), "sequence", "log-probability"),
+    "log-probabilities along the wrong dimension": (Ends(3, nn.LogSoftmax(dim=2), positions=5), "sequence", "real"),
 }
 
 
 @pytest.mark.parametrize("case", KINDS)
-def test_the_kind_of_outputs_is_read_off_them(case: str) -> None:
-    outputs, task, kind = KINDS[case]
-    assert output_kind(outputs, task) == kind
+def test_the_kind_of_outputs_is_read_off_how_the_model_ends(case: str) -> None:
+    model, task, kind = KINDS[case]
+    model.eval()
+    with torch.no_grad():
+        outputs = model(X)
+    assert output_kind(model, X, outputs, task, end_of(model, X)) == kind
 
 
 def test_shapes_and_widths() -> None:

@@ -48,6 +48,8 @@ def test_every_task_has_one_default_metric() -> None:
         "count": ["poisson_deviance"],
         "binary": ["auroc"],
         "multiclass": ["accuracy"],
+        "ordinal": ["mae"],
+        "embedding": ["recall_at_1"],
         "multilabel": ["macro_f1"],
         "sequence": ["log_loss"],
     }
@@ -89,7 +91,25 @@ def _references() -> dict[tuple[str, str], Callable[[torch.Tensor, torch.Tensor]
     def one_hot(target: torch.Tensor) -> torch.Tensor:
         return nn.one_hot(target, classes).double()
 
+    def middle(scores: torch.Tensor) -> torch.Tensor:
+        return (scores.cumsum(1) >= 0.5).int().argmax(1)
+
+    def hits(scores: torch.Tensor, target: torch.Tensor) -> list[list[bool]]:
+        """For each example whether the others, nearest first, are of its class."""
+        near = nn.cosine_similarity(scores.unsqueeze(0), scores.unsqueeze(1), dim=2)
+        orders = [row.argsort(descending=True).tolist() for row in near]
+        return [[bool(target[j] == target[i]) for j in order if j != i] for i, order in enumerate(orders)]
+
+    def at_r(found: list[bool]) -> float:
+        kept = torch.tensor(found[: sum(found)], dtype=torch.float64)
+        return float((kept * kept.cumsum(0) / torch.arange(1, len(kept) + 1)).mean())
+
     return {
+        ("mae", "ordinal"): lambda s, t: tm.mean_absolute_error(middle(s).double(), t.double()),
+        ("within_one", "ordinal"): lambda s, t: ((middle(s) - t).abs() <= 1).double().mean(),
+        ("quadratic_kappa", "ordinal"): lambda s, t: tc.multiclass_cohen_kappa(middle(s), t, classes, weights="quadratic"),
+        ("recall_at_1", "embedding"): lambda s, t: torch.tensor([float(found[0]) for found in hits(s, t)]).mean(),
+        ("map_at_r", "embedding"): lambda s, t: torch.tensor([at_r(found) for found in hits(s, t)]).mean(),
         ("mae", "regression"): tm.mean_absolute_error,
         ("mse", "regression"): tm.mean_squared_error,
         ("rmse", "regression"): lambda s, t: tm.mean_squared_error(s, t, squared=False),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from door_files import series
 
+import fallline
 from fallline._errors import RefusedError, UsageError
 from fallline._setting import prepare
 from fallline.doors import open_problem
@@ -182,3 +183,66 @@ def test_the_development_series_open(file: str, time: str, horizon: int, target:
     assert problem.origin.kind == "series"
     assert spec(problem)["series"][0] in columns
     assert spec(problem)["unit"] != "rows"
+
+
+# covariates --------------------------------------------------------------------------------------------------------------------------
+
+
+def led(count: int = 300) -> Rows:
+    """A series that follows a column of noise two steps later, and a column of words."""
+    noise = np.random.default_rng(0).normal(size=count + 2)
+    day = np.datetime64("2020-01-01")
+    return [(day + np.timedelta64(row, "D"), noise[row], noise[row + 2], "a") for row in range(count)]
+
+
+def test_covariates_are_seen_up_to_the_forecast_and_are_no_target(tmp_path: Path) -> None:
+    problem = opened(tmp_path, led(), header="t,x,lead,word", target="x", covariates="lead", horizon=2)
+    inputs, target = problem.train
+    assert inputs.shape[1:] == (5, 2)
+    assert target.shape[1:] == (2,)
+    location, spread = spec(problem)["covariate_scale"]
+    lead = inputs[:, :, 1] * spread[0] + location[0]
+    wanted = torch.tensor([row[2] for row in led()[3:8]], dtype=torch.float32)
+    torch.testing.assert_close(lead[3], wanted)
+    units = target * problem.origin.scale[1] + problem.origin.scale[0]
+    torch.testing.assert_close(units[3], lead[3, -2:])  # what comes is what the covariate said two steps before
+    assert "forecast: x; seen besides, up to the forecast: lead; not read: word" in problem.origin.notes
+
+
+def test_a_covariate_that_leads_is_made_use_of_and_what_it_adds_begins_at_nothing(tmp_path: Path) -> None:
+    with_lead = opened(tmp_path, led(), header="t,x,lead,word", target="x", covariates="all", horizon=2, metric="mae", epochs=60)
+    without = opened(tmp_path, led(), header="t,x,lead,word", target="x", horizon=2, metric="mae", epochs=60)
+    assert any("say --covariates" in note for note in without.origin.notes)
+    windows = with_lead.train[0][:4]
+    torch.testing.assert_close(with_lead.new_model(0)(windows), without.new_model(0)(windows[:, :, :1]))
+    errors = [prepare_and_train(problem) for problem in (with_lead, without)]
+    assert errors[0] < 0.5 * errors[1], errors
+
+
+def prepare_and_train(problem: Any) -> float:
+    from fallline._recipe import Part, Recipe
+
+    recipe = Recipe(loss=Part("mse"), optimizer=Part("adamw", {"lr": 0.01}), evaluations=1)
+    return float(fallline.train(problem, recipe).audit)
+
+
+def test_a_gap_in_a_covariate_leaves_out_the_windows_that_meet_it_and_no_target(tmp_path: Path) -> None:
+    rows = [(time, value, None if 100 <= row < 110 else lead, word) for row, (time, value, lead, word) in enumerate(led())]
+    whole, holed = (opened(tmp_path, given, header="t,x,lead,word", target="x", covariates="lead") for given in (led(), rows))
+    counts = [sum(len(part[1]) for part in (problem.train, problem.valid, problem.audit)) for problem in (whole, holed)]
+    assert counts[0] - counts[1] == 10 + 5 - 1
+
+
+WRONG = {
+    "a word": ({"target": "x", "covariates": "word"}, RefusedError, "covariate 'word' holds no numbers"),
+    "what is forecast": ({"target": "x", "covariates": "x"}, UsageError, "column 'x' is forecast, so it is no covariate"),
+    "the time": ({"target": "x", "covariates": "t"}, UsageError, "column 't' is the time, so it is no covariate"),
+    "what is not there": ({"target": "x", "covariates": "led"}, UsageError, "lead"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_covariate_that_cannot_be_is_refused(case: str, tmp_path: Path) -> None:
+    options, kind, why = WRONG[case]
+    with pytest.raises(kind, match=why):
+        opened(tmp_path, led(), header="t,x,lead,word", **options)

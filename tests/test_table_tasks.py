@@ -36,6 +36,8 @@ RULE: dict[str, tuple[Any, dict[str, Any], str]] = {
     "words": (np.array(["a", "b", "c"])[ORDINAL % 3], {}, "multiclass"),
     "the metric makes ratings numbers": (ORDINAL, {"metric": "rmse"}, "regression"),
     "the metric makes ratings classes": (ORDINAL, {"metric": "accuracy"}, "multiclass"),
+    "a metric of ranks makes ratings ranks": (ORDINAL, {"metric": "qwk"}, "ordinal"),
+    "ratings said to be ranks": (ORDINAL, {"task": "ordinal", "metric": "mae"}, "ordinal"),
     "the metric makes 0 and 1 numbers": (ORDINAL % 2, {"metric": "mae"}, "regression"),
     "the metric makes ages counts": (AGES, {"metric": "poisson_deviance"}, "count"),
     "counts by a metric that fits both": (COUNTS, {"metric": "rmse"}, "count"),
@@ -61,7 +63,7 @@ def test_task(case: str, tmp_path: Path) -> None:
 
 def test_the_note_says_what_else_it_could_be(tmp_path: Path) -> None:
     notes = opened(tmp_path, ORDINAL).origin.notes
-    assert "task: multiclass (7 different whole numbers); say --task regression or count to change it" in notes
+    assert "task: multiclass (7 different whole numbers); say --task regression or count or ordinal to change it" in notes
     notes = opened(tmp_path, MONEY).origin.notes
     assert notes[0].startswith("task: regression (whole numbers from ")
     assert "count" not in notes[0], "money is not counted"
@@ -108,6 +110,7 @@ def test_classes_are_numbered_in_their_own_order(tmp_path: Path) -> None:
         (ORDINAL, {"metric": "acuracy"}, "did you mean accuracy"),
         (ORDINAL, {"metric": "accuracy", "direction": "min"}, "leave direction out"),
         (ORDINAL, {"metric": "accuracy", "task": "regression"}, "metric accuracy is for"),
+        (ORDINAL, {"task": "embedding"}, "task embedding needs a model of your own"),
         (ORDINAL, {"task": "segmentation"}, "task must be one of regression, count"),
         (ORDINAL, {"task": "binary"}, "'y' cannot be binary: 7 different whole numbers"),
         (ORDINAL * 0.3, {"task": "count"}, "'y' cannot be count: numbers that are not whole"),

@@ -16,7 +16,7 @@ from fallline._errors import RefusedError, UsageError
 
 Tree: TypeAlias = "Tensor | tuple[Any, ...] | list[Any] | dict[str, Any]"
 
-INIT, STEP, ORDER = 0, 1, 2  # the three streams of random numbers: initial weights, training steps, order of examples
+INIT, STEP, ORDER, HEAD = 0, 1, 2, 3  # the streams of random numbers: initial weights, training steps, order of examples, weights of a loss
 EVAL_BATCH = 4096  # examples a forward pass when only evaluating: large enough to hide the overhead, small enough for memory
 GATHERED_BYTES = 1 << 27  # up to 128 MiB of training data are gathered a whole epoch at a time; it doubles their memory
 IN_FLIGHT_BYTES = 1 << 28  # an evaluation batch of raw inputs stays below 256 MiB

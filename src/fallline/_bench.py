@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -72,3 +73,12 @@ def materialise(model: nn.Module, bench: Workbench, seed: int) -> None:
         torch.manual_seed(stream(seed, INIT))
         for inputs, _ in bench.data.sweep("train", bench.device, torch.arange(2)):
             call(model, inputs)
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """The context in which a forward pass runs."""
+    if precision == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    if precision == "16":
+        return torch.autocast(device.type, torch.float16)
+    return contextlib.nullcontext()

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from fallline import catalogue
 from fallline._data import joined
 from fallline._errors import UsageError
+from fallline._head import Then
 from fallline._problem import Problem, call, torch_loss
 from fallline._profile import Profile
 from fallline._recipe import Recipe
-from fallline.metrics import Metric, OwnMetric, for_task, metrics
+from fallline.metrics import PER_CLASS, Metric, OwnMetric, for_task, metrics
 
 Link = Callable[[Tensor], Tensor]
 
@@ -39,7 +40,8 @@ def own_entry(problem: Problem) -> catalogue.Loss | None:
 def link_of(recipe: Recipe, problem: Problem) -> Link | None:
     """What turns the trained model's output into what the plain loss's model would give; None: nothing to do."""
     entry = own_entry(problem) if recipe.loss.own else catalogue.loss(recipe.loss.name)
-    return None if entry is None else entry.link
+    link = None if entry is None else entry.link
+    return Then(link, recipe.head.does) if recipe.head is not None and recipe.head.does else link
 
 
 class Linked(nn.Module):
@@ -80,6 +82,7 @@ class Judge:
     scale: Any = None
     ignore_index: int | None = None
     flipped: bool = False  # of the two classes 0 and 1, 0 is the positive one
+    of_two: bool = False  # two classes with an output each, and a metric of yes and no, which reads the probability of the positive one
 
     @property
     def sign(self) -> float:
@@ -101,6 +104,8 @@ class Judge:
             predicted = predicted.reshape(targets.shape)  # (N, 1) against (N,), which a loss of the user's own may take: never N x N
         if self.task in ("regression", "count"):
             return predicted, targets.double()
+        if self.task == "embedding":
+            return predicted, targets
         if self.task in ("binary", "multilabel"):
             probability = predicted if self.output_kind == "probability" else predicted.sigmoid()
             return (1 - probability, 1 - targets.double()) if self.flipped else (probability, targets)
@@ -112,6 +117,8 @@ class Judge:
         if self.ignore_index is not None:
             kept = targets != self.ignore_index
             probability, targets = probability[kept], targets[kept]
+        if self.of_two:
+            return (probability[:, 0], 1 - targets) if self.flipped else (probability[:, 1], targets)
         return probability, targets
 
     def value(self, outputs: Tensor, targets: Tensor, link: Link | None) -> float:
@@ -121,7 +128,7 @@ class Judge:
     def units(self, targets: Tensor, units: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
         """Ids of the independent unit of each row that the metric reads: an example, or the group it belongs to."""
         ids = np.arange(len(targets)) if units is None else units
-        if self.task in ("multiclass", "sequence") and isinstance(self.metric, Metric):  # what `_scores` did to the rows
+        if self.task in PER_CLASS and isinstance(self.metric, Metric):  # what `_scores` did to the rows
             ids = np.repeat(ids, targets[0].numel())
             if self.ignore_index is not None:
                 ids = ids[(targets.reshape(-1) != self.ignore_index).numpy()]
@@ -133,12 +140,20 @@ def judge_of(problem: Problem, profile: Profile) -> Judge:
     metric = problem.resolved_metric()
     if metric is None:
         metric = next(entry for entry in metrics().values() if profile.task in entry.default_for)
-    if isinstance(metric, Metric) and profile.task not in metric.tasks:
+    two = profile.task == "multiclass" and profile.classes == 2
+    of_two = (
+        two
+        and isinstance(metric, Metric)
+        and "binary" in metric.tasks
+        and (problem.positive is not None or "multiclass" not in metric.tasks)
+    )
+    if isinstance(metric, Metric) and profile.task not in metric.tasks and not of_two:
         raise UsageError(
             f"metric {metric.name} is for {', '.join(metric.tasks)}; the task here is {profile.task}. "
             f"Metrics that fit: {', '.join(for_task(profile.task))}. If the task is wrong, say --task (or Problem(task=...))"
         )
-    return Judge(metric, profile.task, profile.output_kind, problem.origin.scale, problem.ignore_index, _flipped(problem, profile.task))
+    flipped = _flipped(problem, "binary" if of_two else profile.task)
+    return Judge(metric, profile.task, profile.output_kind, problem.origin.scale, problem.ignore_index, flipped, of_two)
 
 
 def _flipped(problem: Problem, task: str) -> bool:

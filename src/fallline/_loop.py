@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from fallline import catalogue
+from fallline._adapt import adapt
 from fallline._batches import STEP, Batches, reseeder, stream, tree_map
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
 from fallline._demands import judging
 from fallline._errors import RefusedError, UsageError
-from fallline._parts import build_loss, build_optimizer, build_scheduler, load_state, lr_curve
+from fallline._parts import build_loss, build_optimizer, build_scheduler, load_state, loss_state, lr_curve, restore_loss
 from fallline._recipe import Recipe
+from fallline.metrics import NUMBERED
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,7 +55,7 @@ class LoopTraining:
         self.bench, self.recipe, self.model = bench, recipe, model
         problem = bench.problem
         self.loss = build_loss(recipe, problem, next(model.parameters(), None))
-        self.optimizer = build_optimizer(recipe, model, problem)
+        self.optimizer = build_optimizer(recipe, model, problem, self.loss)
         if not recipe.optimizer.own and catalogue.optimizer(recipe.optimizer.name).closure:
             raise UsageError(f"optimizer {recipe.optimizer.name} calls a closure, which your own loop does not give it; take another")
         self.batches = bench.data.batches(recipe.seed, bench.device)
@@ -75,7 +77,7 @@ class LoopTraining:
     def start(cls, bench: Workbench, recipe: Recipe) -> LoopTraining:
         model = bench.problem.new_model(recipe.seed).to(bench.device)
         materialise(model, bench, recipe.seed)
-        return cls(bench, recipe, model)
+        return cls(bench, recipe, adapt(model, recipe.head, recipe.seed))
 
     @property
     def ended(self) -> bool:
@@ -110,7 +112,7 @@ class LoopTraining:
             self.look()
 
     def _heard(self, output: Tensor, target: Tensor) -> Tensor:
-        as_given = self.recipe.loss.own or self.bench.judge.task in ("multiclass", "sequence")
+        as_given = self.recipe.loss.own or self.bench.judge.task in NUMBERED
         loss = self.loss(output, target if as_given else target.to(output.dtype))  # as in `_step`
         self.last_loss = float(loss.detach().mean())
         if not math.isfinite(self.last_loss):
@@ -161,7 +163,7 @@ class LoopTraining:
         return {
             "step": self.step, "epoch": self.epoch, "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
-            "looks": [(look.step, look.value) for look in self.looks],
+            "loss": loss_state(self.loss), "looks": [(look.step, look.value) for look in self.looks],
             "best": None if self.best is None else (self.best.step, self.best.value), "best_weights": self.best_weights,
             "last_loss": self.last_loss, "stopped_at": self.stopped_at,
         }  # fmt: skip
@@ -170,6 +172,7 @@ class LoopTraining:
         self.step, self.epoch = state["step"], state["epoch"]
         self.model.load_state_dict(state["model"])
         load_state(self.optimizer, state["optimizer"])
+        restore_loss(self.loss, state)
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
         self.looks = [Look(step, value) for step, value in state["looks"]]

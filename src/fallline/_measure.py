@@ -11,12 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from fallline._adapt import end_of
 from fallline._batches import TensorSource, leaves
 from fallline._counted import counted
 from fallline._data import Data
 from fallline._errors import FalllineError, RefusedError, UsageError
+from fallline._fit import fit, infer_task, two_logits
 from fallline._kinds import normalisation, parameter_kinds
-from fallline._problem import Problem, call, torch_loss
+from fallline._outputs import output_kind
+from fallline._problem import Problem, call
 from fallline._profile import Profile
 from fallline._targets import label_noise, second_share, target_facts
 
@@ -41,9 +44,11 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
     data = replace(data, output_numbers=outputs[0].numel())
     targets = data.targets("train", TARGET_ROWS)
     task = problem.task or infer_task(outputs, targets)
-    # a door's own model ends in a linear layer, whose untrained outputs may all lie between 0 and 1 where it starts at the log-odds
-    kind = "real" if problem.origin.preparation is not None else output_kind(outputs, task)
-    facts = _fit(task, outputs, target, targets, problem)
+    if task == "binary" and two_logits(outputs, targets):
+        task = "multiclass"  # metrics of yes and no read its second class
+    facts = fit(task, outputs, target, targets, problem)
+    inputs, _ = next(iter(data.sweep("train", device, torch.arange(len(outputs)))))
+    end = end_of(model, inputs)
     _refuse_unlike(task, outputs, target, model, problem, data, device)
     step_s, flops, memory = _cost(model, problem, data, device)
     eval_s = _eval_time(model, data, device)
@@ -56,9 +61,14 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
         batch_size=data.batch_size,
         batches_per_epoch=updates,
         passes=float(problem.epochs or 0),
-        output_kind=kind,
+        output_kind=output_kind(model, inputs, outputs, task, end),
         output_shape=tuple(outputs.shape[1:]),
         target_shape=tuple(target.shape[1:]),
+        last_layer=end.layer,
+        last_outputs=end.outputs,
+        last_activation=end.activation,
+        activation_does=end.does,
+        fixed_end=end.fixed,
         target_scaled=problem.origin.scale is not None,
         second_share=second_share(data, task, problem),
         label_noise=label_noise(data, task),
@@ -70,34 +80,6 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
         **target_facts(targets, task, problem, facts["classes"]),
         **_parameter_facts(model),
     )
-
-
-def infer_task(outputs: Tensor, targets: Tensor) -> str:
-    """The task that outputs (N, ...) and targets (N, ...) speak of; `Problem(task=...)` overrides it."""
-    zero_one = bool(((targets == 0) | (targets == 1)).all())
-    same = outputs.shape[1:] == targets.shape[1:] or outputs[0].numel() == targets[0].numel()
-    if targets.is_floating_point() and not (same and zero_one):
-        return "regression"
-    if same and zero_one:
-        return "multilabel" if targets.ndim == 2 and targets.shape[1] > 1 else "binary"  # a mask asks one question at every position
-    if same:
-        return "count" if bool((targets >= 0).all()) else "regression"
-    if outputs.ndim == targets.ndim + 1 and outputs.ndim == 2:
-        return "multiclass"
-    if outputs.ndim == targets.ndim + 1 and outputs.shape[2:] == targets.shape[1:]:
-        return "sequence"
-    return "regression"
-
-
-def output_kind(outputs: Tensor, task: str) -> str:
-    """ "probability", "log-probability" or "real", read off the model's first outputs."""
-    values = outputs.double()
-    if task in ("multiclass", "sequence") and values.shape[1] > 1:
-        total = values.logsumexp(dim=1)
-        return "log-probability" if bool((total.abs() < 1e-4).all()) else "real"
-    if task in ("binary", "multilabel") and bool(((values >= 0) & (values <= 1)).all()):
-        return "probability"  # an untrained linear head gives both signs on a few hundred examples
-    return "real"
 
 
 def _refuse_gaps(data: Data) -> None:
@@ -121,7 +103,7 @@ def _refuse_unlike(
             if theirs[1].ndim != target.ndim:
                 shapes = f"{('N', *theirs[1].shape[1:])}, those of train {('N', *target.shape[1:])}".replace("'", "").replace("(N,)", "(N)")
                 raise RefusedError(f"its targets have shape {shapes}; give both the same number of dimensions")
-            _fit(task, *theirs, data.targets(split, TARGET_ROWS if at_hand else PROBE_ROWS), problem)
+            fit(task, *theirs, data.targets(split, TARGET_ROWS if at_hand else PROBE_ROWS), problem)
         except RefusedError as error:
             raise RefusedError(f"{split}: {error}") from error
 
@@ -160,53 +142,6 @@ def _probe(model: nn.Module, problem: Problem, data: Data, device: torch.device,
             f"the untrained model gives NaN or inf ({share:.0%} of its outputs); check inputs for scale and the initial weights"
         )
     return outputs.float().cpu(), target.cpu()
-
-
-def _fit(task: str, outputs: Tensor, target: Tensor, targets: Tensor, problem: Problem) -> dict[str, Any]:
-    """Width and classes; refuses outputs and targets whose shapes do not fit."""
-    got, wanted = tuple(outputs.shape[1:]), tuple(target.shape[1:])
-    if task in ("multiclass", "sequence"):
-        if targets.is_floating_point():
-            raise RefusedError(f"the targets of a {task} task are whole numbers (class indices), got {targets.dtype}; use target.long()")
-        if outputs.ndim < 2 or outputs.shape[2:] != target.shape[1:]:
-            example = "(N, classes) against (N,)" if task == "multiclass" else "(N, classes, T) against (N, T)"
-            shapes = f"{('N', *got)} against {('N', *wanted)}".replace("'", "")
-            raise RefusedError(f"{task} needs outputs and targets shaped {example}, got {shapes}")
-        kept = targets[targets != problem.ignore_index] if problem.ignore_index is not None else targets
-        if kept.numel() and int(kept.min()) < 0:
-            raise RefusedError(
-                f"class indices must be zero or more, got {int(kept.min())}; set ignore_index if it marks positions to pass over"
-            )
-        classes = int(outputs.shape[1])
-        if kept.numel() and int(kept.max()) >= classes:
-            raise RefusedError(
-                f"the model has {counted(classes, 'output')} but the targets hold class {int(kept.max())}; "
-                f"give it {counted(int(kept.max()) + 1, 'output')}"
-            )
-        return {"width": 1.0, "classes": classes}
-    width = outputs[0].numel() / max(target[0].numel(), 1)
-    trailing_one = got != wanted and width == 1
-    own_loss = problem.loss is not None and not torch_loss(problem.loss)  # torch's own says nothing of shapes that differ on purpose
-    if trailing_one and not own_loss:
-        fix = "target.unsqueeze(1)" if len(got) > len(wanted) else "output.squeeze(1)"
-        raise RefusedError(
-            f"outputs have shape {('N', *got)} and targets {('N', *wanted)}; torch would broadcast them to N x N and train wrongly. "
-            f"Make them equal, for instance with {fix}".replace("'", "").replace("(N,)", "(N)")
-        )
-    classes = width > 1 and targets.is_floating_point() and not wanted and bool((targets == targets.round()).all())
-    if classes and problem.task is None and int(targets.max()) < outputs[0].numel():
-        advice = "target.long() makes them classes; if they are values, say task='regression'"
-        raise RefusedError(f"the model has {counted(width, 'output')}, and all targets are whole numbers in {targets.dtype}: {advice}")
-    if width > 1 and not own_loss and wanted and got[:-1] == wanted and not targets.is_floating_point():
-        shape = f"{('N', *wanted)}".replace("'", "").replace("(N,)", "(N)")
-        raise RefusedError(
-            f"the model gives {got[-1]} outputs for each of the whole numbers in a target of shape {shape}: if they are classes, "
-            "outputs are read as torch's cross_entropy reads them, (N, classes, ...); return output.movedim(-1, 1)"
-        )
-    if width not in (1.0, 2.0) and not own_loss:
-        shapes = f"outputs have shape {('N', *got)} and targets {('N', *wanted)}".replace("'", "").replace("(N,)", "(N)")
-        raise RefusedError(f"{shapes}; a {task} task needs one output per target")
-    return {"width": width, "classes": 2 if task == "binary" else 0}
 
 
 def _parameter_facts(model: nn.Module) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from fallline import catalogue
+from fallline._adapt import is_adapted
+from fallline._batches import HEAD, seeded, stream
 from fallline._errors import UsageError, unknown
 from fallline._kinds import parameter_kinds
 from fallline._problem import Problem
@@ -33,9 +36,14 @@ class Parts:
 
 def build(recipe: Recipe, model: nn.Module, problem: Problem | None = None) -> Parts:
     """The parts of `recipe` for `model`; parts named `own` are taken from `problem`."""
-    optimizer = build_optimizer(recipe, model, problem)
+    if recipe.head is not None and not is_adapted(model, recipe.head):
+        raise UsageError(
+            f"the recipe's loss needs another end of the model ({recipe.head.said('its')}); give the model that recipe.adapt(model) returns"
+        )
+    loss = build_loss(recipe, problem, next(model.parameters(), None))
+    optimizer = build_optimizer(recipe, model, problem, loss)
     return Parts(
-        build_loss(recipe, problem, next(model.parameters(), None)),
+        loss,
         optimizer,
         build_scheduler(recipe, optimizer, problem),
         build_clip(recipe, problem),
@@ -43,12 +51,25 @@ def build(recipe: Recipe, model: nn.Module, problem: Problem | None = None) -> P
 
 
 def build_loss(recipe: Recipe, problem: Problem | None = None, like: Tensor | None = None) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss as a plain function or module; its class weights, where it has some, lie beside `like` and have its dtype."""
+    """The loss as a plain function or module; its class weights, where it has some, lie beside `like` and have its dtype.
+
+    One that learns is a copy of its own for each training: the user's as it stands, an entry's drawn from the recipe's seed.
+    """
     if recipe.loss.own:
-        return _own(problem, "loss")  # type: ignore[no-any-return]  # checked to be callable by Problem
+        own = _own(problem, "loss")
+        if not learnt(own):
+            return own  # type: ignore[no-any-return]  # checked to be callable by Problem
+        copied: nn.Module = copy.deepcopy(own)
+        return copied if like is None else copied.to(like.device)
     entry = catalogue.loss(recipe.loss.name)
-    loss = entry.build({**entry.defaults(), **recipe.loss.settings})
+    with seeded(stream(recipe.seed, HEAD, 1)) if entry.learns else contextlib.nullcontext():
+        loss = entry.build({**entry.defaults(), **recipe.loss.settings})
     return loss.to(like.device, like.dtype) if like is not None and isinstance(loss, nn.Module) else loss
+
+
+def learnt(loss: Any) -> list[Tensor]:
+    """The trainable parameters of a loss; most have none."""
+    return [parameter for parameter in loss.parameters() if parameter.requires_grad] if isinstance(loss, nn.Module) else []
 
 
 def build_clip(recipe: Recipe, problem: Problem | None = None) -> Callable[[Sequence[Tensor]], object] | None:
@@ -59,21 +80,31 @@ def build_clip(recipe: Recipe, problem: Problem | None = None) -> Callable[[Sequ
     return clip if callable(clip) else partial(torch.nn.utils.clip_grad_norm_, max_norm=float(clip))
 
 
-def build_optimizer(recipe: Recipe, model: nn.Module, problem: Problem | None = None) -> torch.optim.Optimizer:
+def build_optimizer(recipe: Recipe, model: nn.Module, problem: Problem | None = None, loss: Any = None) -> torch.optim.Optimizer:
+    """The optimizer over the model's parameters, and those of a `loss` that learns, without decay.
+
+    The user's own holds what it held: where that was parameters of their loss, those of the copy that is trained.
+    """
     if not recipe.optimizer.own:
         entry = catalogue.optimizer(recipe.optimizer.name)
         settings = {**entry.defaults(), **recipe.optimizer.settings}
         groups = parameter_groups(model, recipe.decay_on, apart=entry.matrices)
+        if learnt(loss):
+            groups.append({"params": learnt(loss), "decay": False, "kind": "other"})
         if recipe.body_lr is None:
             return entry.build(groups, settings)
         return _with_body_lr(recipe, model, groups, settings)
     own = _own(problem, "optimizer")
+    assert problem is not None
+    copied = recipe.loss.own and loss is not None and bool(learnt(loss))
+    copies = {id(old): new for old, new in zip(problem.loss.parameters(), loss.parameters(), strict=True)} if copied else {}
     if isinstance(own, torch.optim.Optimizer):
-        assert problem is not None
-        return _rebuilt(own, problem.model, model)
+        return _rebuilt(own, problem.model, model, copies)
     optimizer = own(model)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise UsageError(f"optimizer(model) must return a torch Optimizer, got {type(optimizer).__name__}")
+    for group in optimizer.param_groups:
+        group["params"] = [copies.get(id(parameter), parameter) for parameter in group["params"]]
     return optimizer
 
 
@@ -94,6 +125,8 @@ def lane_parts(recipe: Recipe) -> LaneParts | str:
     """The lane parts of a recipe, or why it has none."""
     if recipe.optimizer.own or recipe.clip.own or recipe.schedule.own:
         return "its optimizer, schedule or clip is your own"
+    if recipe.head is not None:
+        return "its model has another end than the others'"
     optimizer, clip = catalogue.optimizer(recipe.optimizer.name), catalogue.clip(recipe.clip.name)
     if optimizer.lanes is None:
         return f"{optimizer.name} has no step for many lanes at once"
@@ -107,6 +140,17 @@ def lane_parts(recipe: Recipe) -> LaneParts | str:
     return LaneParts(
         optimizer.lanes, optimizer.lanes_of_matrices, settings, optimizer.decay, recipe.decay_on == "all", clip.lanes, clip_settings
     )
+
+
+def loss_state(loss: Any) -> dict[str, Tensor] | None:
+    """What a loss that learns has learnt; None for all others."""
+    return loss.state_dict() if learnt(loss) else None
+
+
+def restore_loss(loss: Any, state: Mapping[str, Any]) -> None:
+    """Take over what a loss had learnt in the `state` of a training."""
+    if state.get("loss") is not None:
+        loss.load_state_dict(state["loss"])
 
 
 def load_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -189,14 +233,14 @@ def parameter_groups(model: nn.Module, decay_on: str, *, apart: bool = False) ->
 
 
 def body_apart(model: nn.Module, groups: Sequence[dict[str, Any]], head: Sequence[str], lr: float) -> list[dict[str, Any]]:
-    """Every group in two: the body, which has this peak lr, and what `head` names (modules, parameters), which has the optimizer's."""
+    """Every group in two: the body, which has this peak lr, and what keeps the optimizer's: `head` by name, and what a loss learns."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     parts = []
     for body in (True, False):
         for group in groups:
-            chosen = [
-                parameter for parameter in group["params"] if body != any(f"{names[parameter]}.".startswith(f"{part}.") for part in head)
-            ]
+            ends = [part + "." for part in head]
+            of_body = [p in names and not any(f"{names[p]}.".startswith(end) for end in ends) for p in group["params"]]
+            chosen = [p for p, inside in zip(group["params"], of_body, strict=True) if inside == body]
             if chosen:
                 parts.append({**group, "params": chosen, **({"lr": lr} if body else {})})
     return parts
@@ -230,14 +274,14 @@ def _own(problem: Problem | None, name: str) -> Any:
     return value
 
 
-def _rebuilt(own: torch.optim.Optimizer, old: nn.Module, new: nn.Module) -> torch.optim.Optimizer:
+def _rebuilt(own: torch.optim.Optimizer, old: nn.Module, new: nn.Module, copies: Mapping[int, Tensor]) -> torch.optim.Optimizer:
     """The user's optimizer object over a copy of the model: same class, same groups, same options, fresh state."""
     names = {id(parameter): name for name, parameter in old.named_parameters()}
     fresh = dict(new.named_parameters())
     groups = []
     for group in own.param_groups:
         # parameters that the model does not have stay as they are: the set-up may be wrong, and is kept as it is
-        mapped = [fresh[names[id(p)]] if id(p) in names else p for p in group["params"]]
+        mapped = [fresh[names[id(p)]] if id(p) in names else copies.get(id(p), p) for p in group["params"]]
         groups.append({**{key: value for key, value in group.items() if key != "param_names"}, "params": mapped})
     known = inspect.signature(type(own)).parameters
     try:

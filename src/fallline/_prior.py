@@ -10,6 +10,7 @@ from typing import Any
 from fallline import catalogue
 from fallline._constraints import Constraints
 from fallline._errors import UsageError
+from fallline._head import Head
 from fallline._judge import Judge, stock_loss
 from fallline._portfolio import MANY_PASSES, Facts, portfolio
 from fallline._problem import Problem
@@ -45,7 +46,7 @@ def ranked_losses(profile: Profile, judge: Judge) -> list[RankedLoss]:
     """The losses that can be trained on here, most promising first: for the metric, for the profile, then the plain one."""
     ranked = []
     for entry in catalogue.all_losses().values():
-        if entry.applies(profile) or entry.on_request:
+        if entry.applies(profile) or entry.waits(profile):
             continue
         reasons = []
         score = float(entry.suits(profile))
@@ -58,7 +59,8 @@ def ranked_losses(profile: Profile, judge: Judge) -> list[RankedLoss]:
             score += 0.5  # half a reason: the plain loss is well tried
             reasons.append(f"the plain loss of {profile.task}")
         ranked.append(RankedLoss(entry.name, score, " and ".join(reasons) or "it applies"))
-    return sorted(ranked, key=lambda loss: (-loss.score, loss.name))
+    # one that changes the model's end comes after those that take it as it is
+    return sorted(ranked, key=lambda loss: (catalogue.loss(loss.name).head(profile) is not None, -loss.score, loss.name))
 
 
 def _unlike(ranked: Sequence[RankedLoss]) -> list[str]:
@@ -73,14 +75,14 @@ def _unlike(ranked: Sequence[RankedLoss]) -> list[str]:
 
 def why_not(profile: Profile) -> dict[str, str]:
     """The losses that are no candidates here, each with the reason."""
-    return {name: reason for name, entry in catalogue.all_losses().items() if (reason := entry.applies(profile) or entry.on_request)}
+    return {name: reason for name, entry in catalogue.all_losses().items() if (reason := entry.applies(profile) or entry.waits(profile))}
 
 
 def plain_loss(profile: Profile) -> str:
     """The plain loss of the task that this model's outputs allow."""
     fitting = [entry.name for entry in catalogue.all_losses().values() if profile.task in entry.plain_for and not entry.applies(profile)]
-    if fitting:
-        return fitting[0]
+    if fitting:  # one that takes the model as it is, where there is one
+        return min(fitting, key=lambda name: catalogue.loss(name).head(profile) is not None)
     usable = [entry.name for entry in catalogue.all_losses().values() if not entry.applies(profile)]
     if usable:
         return usable[0]
@@ -97,6 +99,11 @@ def loss_part(name: str, profile: Profile, problem: Problem, settings: Mapping[s
     return Part(entry.name, {key: value for key, value in entry.settle(chosen, profile).items() if value is not None})
 
 
+def head_of(loss: Part, profile: Profile) -> Head | None:
+    """What a loss changes at the model's end; the user's own changes nothing."""
+    return None if loss.own else catalogue.loss(loss.name).head(profile)
+
+
 def baseline(problem: Problem, profile: Profile, frame: Frame, steps_per_epoch: int | None = None) -> Recipe:
     """What every claim is made against: the user's set-up where there is one, else AdamW(model.parameters()) and the plain loss.
 
@@ -106,7 +113,8 @@ def baseline(problem: Problem, profile: Profile, frame: Frame, steps_per_epoch: 
     patient = problem.patience is not None
     epochs = max(round(frame.steps / (steps_per_epoch or max(profile.batches_per_epoch // problem.accumulate, 1))), 1)
     return Recipe(
-        loss=Part(OWN) if problem.loss is not None else loss_part(plain_loss(profile), profile, problem),
+        loss=(loss := Part(OWN) if problem.loss is not None else loss_part(plain_loss(profile), profile, problem)),
+        head=head_of(loss, profile),
         optimizer=Part(OWN) if problem.optimizer is not None else Part("adamw", adamw.defaults()),
         schedule=Part(OWN) if problem.scheduler is not None else Part("constant", catalogue.schedule("constant").defaults()),
         clip=Part(OWN) if problem.clip is not None else Part("none"),
@@ -137,8 +145,15 @@ def candidates(
     for part in parts[1 : 1 + second_losses]:
         first = entered[0]
         reason = f"the portfolio's first with the second loss, {part.name}"
-        entered.append(Candidate(f"{first.name}+{part.name}", replace(first.recipe, loss=part), reason, first.source))
-    return entered
+        entered.append(
+            Candidate(f"{first.name}+{part.name}", replace(first.recipe, loss=part, head=head_of(part, profile)), reason, first.source)
+        )
+    return [replace(entry, reason=f"{entry.reason}{_changes(entry.recipe, profile)}") for entry in entered]
+
+
+def _changes(recipe: Recipe, profile: Profile) -> str:
+    """What a recipe changes at the model's end, as the end of a sentence; "" for nothing."""
+    return "" if recipe.head is None else f"; {recipe.head.said(profile.last_outputs)}"
 
 
 def lr_child(parent: Candidate, at: int) -> Candidate:
@@ -233,7 +248,7 @@ def _recipe(row: Mapping[str, Any], loss: Part, profile: Profile, frame: Frame) 
     share = row.get("average", {}).get("share")
     window = max(share * frame.steps, 1) if share else 0
     return Recipe(
-        loss=loss, optimizer=part("optimizer"), schedule=part("schedule"), clip=part("clip"), **vars(frame),
+        loss=loss, head=head_of(loss, profile), optimizer=part("optimizer"), schedule=part("schedule"), clip=part("clip"), **vars(frame),
         keep="best" if profile.passes >= MANY_PASSES else "last",
         average=Average(round(max(1 - 1 / window, AVERAGE_FLOOR), 6)) if share else None,
     )  # fmt: skip

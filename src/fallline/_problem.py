@@ -51,7 +51,8 @@ class Problem:
         metric: a name (`fallline metrics` lists them), a torchmetrics `Metric`, or a callable `(output, target) -> float` that is called
             once with all outputs and targets of a split, on the CPU. None: the usual metric of the task.
         direction: "min" or "max"; needed for a callable only.
-        task: regression, count, binary, multiclass, multilabel or sequence; None: inferred from targets and outputs.
+        task: regression, count, binary, multiclass, ordinal (classes 0 to K - 1 in their order), multilabel, sequence or embedding (outputs
+            (N, dimensions), a class number each); None: inferred from targets and outputs, ordinal and embedding never.
         epochs: length of the full training in passes over train; None: set by a written rule from rows and model kind.
         batch_size: examples a batch; given, never raced. None: the DataLoader's, else set by a written rule from the rows.
         unpack: `unpack(batch) -> (inputs, target)`; inputs are a tensor, a tuple (positional) or a dict (keywords).

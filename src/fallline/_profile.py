@@ -27,6 +27,12 @@ class Profile:
     classes: int  # 0 when the task has none
     # targets, as the loss sees them
     target_shape: tuple[int, ...]  # of one example
+    # the end of the model, as far as a loss may change it; paths are those of `model.named_modules()`
+    last_layer: str = ""  # the linear layer that gives the outputs; "" where their number is fixed
+    last_outputs: int = 0  # that it gives
+    last_activation: str = ""  # the activation that the outputs come from
+    activation_does: str = ""  # sigmoid, softmax or log_softmax
+    fixed_end: str = "was not looked into"  # why the number of outputs cannot be changed; "" where it can
     class_counts: tuple[int, ...] = ()  # binary: (negatives, positives); multilabel: positives per label
     second_share: float = 1.0  # of the second commonest class in valid, the rarer of two; 1 where there are no classes
     target_mad: float = 1.0  # median absolute deviation from the median, times 1.4826; 1.0 where the task has no scale

@@ -18,6 +18,7 @@ from fallline._extras import Average as Average
 from fallline._extras import BodyLr as BodyLr
 from fallline._extras import Cooldown as Cooldown
 from fallline._extras import LrChange as LrChange
+from fallline._head import Head
 from fallline.catalogue import Settings, Value
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Recipe:
     look_rows: int = 0  # examples of valid that a look reads, drawn by the seed; 0: all of them
     patience: int | None = None  # looks without improvement after which training ends
     threads: int = 0  # intra-op threads it was trained with: with another number sums come out a little different; 0: not said
+    head: Head | None = None  # what the loss changes at the model's end
 
     def __post_init__(self) -> None:
         if self.keep not in KEEPS:
@@ -156,7 +158,7 @@ class Recipe:
             out["patience"] = self.patience
         for kind, part in self.parts().items():
             out[kind] = {"name": part.name, **part.settings}
-        for extra in EXTRAS:
+        for extra in ("head", *EXTRAS):
             value = getattr(self, extra)
             if value is not None:
                 out[extra] = plain(value)
@@ -178,6 +180,8 @@ class Recipe:
                 given[kind] = _part(kind, data[kind], find)
             elif kind in ("loss", "optimizer"):
                 raise UsageError(f'the recipe has no [{kind}]; add [{kind}] with name = "..."')
+        if "head" in data:
+            given["head"] = Head.of(data["head"])
         for extra, record in EXTRAS.items():
             if extra in data:
                 given[extra] = read(extra, data[extra], record)
@@ -210,6 +214,12 @@ class Recipe:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read the recipe {path}: {error}") from error
         return cls.from_toml(text, str(path))
+
+    def adapt(self, model: Any) -> Any:
+        """`model`, its end changed in place as the recipe's loss needs it (`head`); unchanged where it needs nothing."""
+        from fallline._adapt import adapt
+
+        return adapt(model, self.head, self.seed)
 
     def build(self, model: Any, *, steps: int | None = None, problem: Any = None) -> Parts:
         """Plain torch objects for `model`: parts.loss, parts.optimizer, parts.scheduler (one step an update), parts.clip.

@@ -24,12 +24,12 @@ from torch.utils.data import DataLoader, TensorDataset, default_collate
 from fallline._batches import DatasetSource, Source, TensorSource, leaves
 from fallline._data import Data
 from fallline._journal import write_text
-from fallline._judge import own_entry
+from fallline._judge import Judge, own_entry
 from fallline._model import Given, made
-from fallline._parts import build_optimizer, build_scheduler
+from fallline._parts import build_loss, build_optimizer, build_scheduler, learnt
 from fallline._problem import Problem
 from fallline._weights import tensors_in
-from fallline.metrics import Metric, OwnMetric
+from fallline.metrics import Metric
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +46,7 @@ def record(run: Run, setting: Setting, plan: Plan, facts: Mapping[str, Any]) -> 
     """Write plan, problem, preparation and splits into the run's folder."""
     problem, data = setting.problem, setting.data
     run.write_json("plan.json", plan.to_dict())
-    setup = setup_of(problem, data, setting.judge.metric, setting.device, plan)
+    setup = setup_of(problem, data, setting.judge, setting.device, plan)
     run.write_json("problem.json", {"facts": facts, "origin": origin_of(problem), "profile": asdict(setting.profile), "setup": setup})
     if problem.origin.preparation is not None:
         run.write_json("preparation.json", problem.origin.preparation)
@@ -62,11 +62,11 @@ def origin_of(problem: Problem) -> dict[str, Any]:
     return {"kind": origin.kind, "source": source, "options": dict(origin.options), "scale": origin.scale, "labels": list(origin.labels)}
 
 
-def setup_of(problem: Problem, data: Data, metric: Metric | OwnMetric, device: torch.device, plan: Plan) -> dict[str, Any]:
+def setup_of(problem: Problem, data: Data, judge: Judge, device: torch.device, plan: Plan) -> dict[str, Any]:
     """How the problem is trained, as far as no recipe chooses it, as plain JSON: batches, kinds of parts, order of rows."""
     batches = data.batches(0, torch.device("cpu"))
     inputs, target = next(iter(data.sweep("train", torch.device("cpu"), torch.arange(1))))
-    sampler = data.order.get("sampler")
+    sampler, metric = data.order.get("sampler"), judge.metric
     return {
         "device": str(device),
         "threads": plan.threads,
@@ -84,6 +84,7 @@ def setup_of(problem: Problem, data: Data, metric: Metric | OwnMetric, device: t
         "target_dims": target.ndim,
         "ignore_index": problem.ignore_index,
         "positive": problem.positive,
+        "of_two": judge.of_two,
         "model": _model(problem),
         "own": _own(problem, plan),
         "own_link": "" if (entry := own_entry(problem)) is None else entry.link_code,
@@ -192,11 +193,13 @@ def _own(problem: Problem, plan: Plan) -> dict[str, Any]:
     # One that fails here fails in the race too, where that is a measurement with a reason.
     with contextlib.suppress(Exception):
         if problem.optimizer is not None or problem.scheduler is not None:
-            optimizer = build_optimizer(plan.baseline, problem.new_model(0), problem)
+            loss = build_loss(plan.baseline, problem) if problem.loss is not None else None
+            optimizer = build_optimizer(plan.baseline, problem.new_model(0), problem, loss)
         if problem.scheduler is not None:
             scheduler = build_scheduler(plan.baseline, optimizer, problem)
     kinds: dict[str, Any] = {
         "loss": "function" if problem.loss is not None else None,
+        "loss_learns": True if learnt(problem.loss) else None,
         "optimizer": "object" if isinstance(problem.optimizer, torch.optim.Optimizer) else "function" if problem.optimizer else None,
         "optimizer_switches": True if problem.optimizer is not None and hasattr(optimizer, "eval") else None,
         "scheduler": "object" if hasattr(problem.scheduler, "optimizer") else "function" if problem.scheduler else None,

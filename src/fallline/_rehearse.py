@@ -10,15 +10,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fallline._batches import STEP, reseeder, stream
-from fallline._bench import Workbench, materialise
+from fallline._bench import Workbench, autocast, materialise
 from fallline._errors import FalllineError, RefusedError, UsageError
 from fallline._judge import link_of, predict
-from fallline._parts import build_clip, build_optimizer, build_scheduler
+from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler
 from fallline._prior import baseline
 from fallline._problem import call
 from fallline._profile import Profile
 from fallline._recipe import Frame, Recipe
-from fallline._step import autocast
 from fallline.metrics import OwnMetric
 
 JUDGED_ROWS = 64  # of valid: enough for a metric to be called as it will be, little enough for any model
@@ -43,7 +42,8 @@ def rehearse(bench: Workbench, profile: Profile) -> None:
     model = problem.new_model(FRAME.seed).to(bench.device)
     materialise(model, bench, FRAME.seed)
     _try_metric(bench, model, recipe)
-    optimizer = _tried("optimizer(model)", lambda: build_optimizer(recipe, model, problem))
+    loss = build_loss(recipe, problem, next(model.parameters(), None)) if problem.loss is not None else None
+    optimizer = _tried("optimizer(model)", lambda: build_optimizer(recipe, model, problem, loss))
     if problem.scheduler is not None:
         scheduler = _tried("scheduler(optimizer)", lambda: build_scheduler(recipe, optimizer, problem))
         if isinstance(scheduler, ReduceLROnPlateau) and problem.scheduler_step == "batch":
@@ -51,16 +51,16 @@ def rehearse(bench: Workbench, profile: Profile) -> None:
         if not hasattr(scheduler, "step"):
             raise UsageError(f"scheduler(optimizer) must return a torch scheduler, got {type(scheduler).__name__}")
     if problem.loop is None:
-        _try_step(bench, model, optimizer, build_clip(recipe, problem))
+        _try_step(bench, model, loss, optimizer, build_clip(recipe, problem))
 
 
-def _try_step(bench: Workbench, model: nn.Module, optimizer: torch.optim.Optimizer, clip: Callable[..., object] | None) -> None:
+def _try_step(bench: Workbench, model: nn.Module, own: Any, optimizer: torch.optim.Optimizer, clip: Callable[..., object] | None) -> None:
     problem = bench.problem
     inputs, target = bench.data.batches(FRAME.seed, bench.device)(0)
     reseeder(bench.device)(stream(FRAME.seed, STEP, 0))
     with autocast(problem.precision, bench.device):
         output = call(model, inputs)
-        loss = output.float().pow(2).mean() if problem.loss is None else _try_loss(problem.loss, output, target)
+        loss = output.float().pow(2).mean() if own is None else _try_loss(own, output, target)
     _tried("backward through the loss", loss.backward)
     if clip is not None:
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
 import time
@@ -16,14 +15,16 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fallline import catalogue
+from fallline._adapt import adapt
 from fallline._average import Average
 from fallline._batches import STEP, reseeder, stream
-from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
+from fallline._bench import Diverged, Look, Workbench, autocast, materialise, step_plateau
 from fallline._demands import judging, needs_closure, step_with_closure
 from fallline._errors import RefusedError
-from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, load_state, lr_curve
+from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, load_state, loss_state, lr_curve, restore_loss
 from fallline._problem import call
 from fallline._recipe import Recipe
+from fallline.metrics import NUMBERED
 
 CHUNK = 32  # steps at most between looks at the loss and the clock: a few microseconds spread over some milliseconds
 PULSE_S = 0.02  # seconds between them that are aimed at, so that a slow model is stopped within a step
@@ -47,7 +48,7 @@ class Training:
     def __post_init__(self) -> None:
         problem, recipe = self.bench.problem, self.recipe
         self.loss = build_loss(recipe, problem, next(self.model.parameters(), None))
-        self.optimizer = build_optimizer(recipe, self.model, problem)
+        self.optimizer = build_optimizer(recipe, self.model, problem, self.loss)
         self.closure = needs_closure(recipe, problem.precision)
         self.clip = build_clip(recipe, problem)
         self.own_scheduler = build_scheduler(recipe, self.optimizer, problem) if recipe.schedule.own else None
@@ -125,7 +126,7 @@ class Training:
         )
         reseed, accumulate, own_loss, curve = reseeder(device), problem.accumulate, self.recipe.loss.own, self.curve
         groups, peaks, parameters, scaler = optimizer.param_groups, self.peaks, self._parameters, self.scaler
-        classes = self.bench.judge.task in ("multiclass", "sequence")
+        classes = self.bench.judge.task in NUMBERED
         precision = autocast(problem.precision, device)
         widens = problem.precision in ("bf16", "16") and not own_loss  # a target in half precision would lose its digits
         scheduler = self.own_scheduler if problem.scheduler_step == "batch" else None
@@ -252,6 +253,7 @@ class Training:
             "scheduler": None if self.own_scheduler is None else self.own_scheduler.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "clip": None if remembered is None else remembered(),
+            "loss": loss_state(self.loss),
             "looks": [(look.step, look.value) for look in self.looks],
             "best": None if self.best is None else (self.best.step, self.best.value),
             "best_weights": self.best_weights,
@@ -264,6 +266,7 @@ class Training:
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         load_state(self.optimizer, state["optimizer"])
+        restore_loss(self.loss, state)
         if self.average is not None and state["average"] is not None:
             self.average.model.load_state_dict(state["average"])
         if self.shadow is not None and state["shadow"] is not None:
@@ -282,19 +285,11 @@ class Training:
         self.stopped_at = state["stopped_at"]
 
 
-def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """The context in which a forward pass runs."""
-    if precision == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
-    if precision == "16":
-        return torch.autocast(device.type, torch.float16)
-    return contextlib.nullcontext()
-
-
 def start(bench: Workbench, recipe: Recipe, shadow_decay: float | None = None) -> Training:
     """A fresh trial of `recipe`: initial weights, batch order and dropout masks follow from its seed."""
     model = bench.problem.new_model(recipe.seed).to(bench.device)
     materialise(model, bench, recipe.seed)
+    adapt(model, recipe.head, recipe.seed)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise RefusedError("the model has no trainable parameters; check requires_grad, or that layers are assigned to self")
     return Training(bench, recipe, model, shadow_decay)

@@ -11,12 +11,13 @@ from fallline._batches import TensorSource, leaves
 from fallline._data import LABELS_READ, Data
 from fallline._errors import RefusedError
 from fallline._problem import Problem
+from fallline.metrics import NUMBERED
 
 NEIGHBOURS_FROM = 2_000  # rows of the nearest-neighbour estimate of label noise: 4 million distances, some 50 ms
 
 
 def target_facts(targets: Tensor, task: str, problem: Problem, classes: int) -> dict[str, Any]:
-    if task in ("multiclass", "sequence"):
+    if task in NUMBERED:
         flat = targets.reshape(-1)
         kept = flat[flat != problem.ignore_index] if problem.ignore_index is not None else flat
         counts = tuple(int(count) for count in torch.bincount(kept[kept >= 0], minlength=classes))  # train may lack the last ones
@@ -53,7 +54,7 @@ def target_facts(targets: Tensor, task: str, problem: Problem, classes: int) -> 
 
 def second_share(data: Data, task: str, problem: Problem) -> float:
     """The share of the second commonest class in valid: without an example of it no ranking metric is defined; 1 where it is not known."""
-    if task not in ("binary", "multiclass") or not (isinstance(data.valid, TensorSource) or data.valid.size <= LABELS_READ):
+    if task not in ("binary", "multiclass", "ordinal") or not (isinstance(data.valid, TensorSource) or data.valid.size <= LABELS_READ):
         return 1.0
     targets = data.targets("valid").reshape(-1)
     kept = targets if problem.ignore_index is None else targets[targets != problem.ignore_index]
@@ -67,7 +68,7 @@ def label_noise(data: Data, task: str) -> float | None:
     Classes: the share of examples whose nearest neighbour has another label. Values: half the mean squared difference to the
     neighbour's target over the variance (the first-neighbour noise estimate of Devroye et al., 2013, arXiv:1307.0447, is of this kind).
     """
-    if not isinstance(data.train, TensorSource) or task in ("sequence", "multilabel"):
+    if not isinstance(data.train, TensorSource) or task in ("sequence", "multilabel", "embedding"):
         return None
     rows = torch.arange(data.train.size)[:: max(data.train.size // NEIGHBOURS_FROM, 1)][:NEIGHBOURS_FROM]
     inputs, target = data.unpack(data.train.take(rows, 0))
@@ -80,7 +81,7 @@ def label_noise(data: Data, task: str) -> float | None:
     distance.fill_diagonal_(float("inf"))
     neighbour = target.reshape(-1)[distance.argmin(dim=1)]
     mine = target.reshape(-1)
-    if task in ("binary", "multiclass"):
+    if task in ("binary", "multiclass", "ordinal"):
         return float((neighbour != mine).double().mean())
     unexplained = 0.5 * float((neighbour.double() - mine.double()).pow(2).mean())
     return min(unexplained / max(float(mine.double().var()), 1e-12), 1.0)

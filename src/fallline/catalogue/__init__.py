@@ -9,15 +9,20 @@ exported scripts by their source, so they stand alone: imports inside, no refere
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fallline._discover import discover
 from fallline._errors import UsageError, unknown
+from fallline.catalogue._entry import Entry as Entry
+from fallline.catalogue._entry import Hyperparameter as Hyperparameter
+from fallline.catalogue._entry import Settings as Settings
+from fallline.catalogue._entry import Value as Value
+from fallline.catalogue._entry import anywhere
+from fallline.catalogue._loss import Loss as Loss
+from fallline.catalogue._loss import LossFunction as LossFunction
 from fallline.catalogue._set_aside import SET_ASIDE as SET_ASIDE
 from fallline.catalogue._set_aside import SetAside as SetAside
 
@@ -27,132 +32,11 @@ if TYPE_CHECKING:
     from fallline._profile import Profile
 
 Kind = TypeVar("Kind", bound="Entry")
-Value: TypeAlias = "float | int | bool | str | list[float] | None"
-Settings: TypeAlias = "Mapping[str, Any]"  # name -> Value; Any, because reading a number out of the union would need a cast everywhere
-LossFunction: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 ClipFunction: TypeAlias = "Callable[[Sequence[torch.Tensor]], object]"
 LaneUpdate: TypeAlias = "Callable[[torch.Tensor, torch.Tensor, dict[str, torch.Tensor], int, Mapping[str, Any]], None]"
 
 EXTRA = 'needs an extra package: pip install "fallline[optimizers]"'
 FAMILIES = ("sgd", "adaptive", "sign", "matrix", "averaged", "parameter-free")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hyperparameter:
-    """One value inside a recipe: its default with the reason, and the range in which draws are made."""
-
-    default: Value
-    why: str  # the reason for the default, one clause
-    low: float | None = None
-    high: float | None = None
-    log: bool = False  # drawn on a logarithmic scale
-    choices: tuple[Value, ...] = ()
-    unit: str = ""  # "share of the length", "target MAD"; empty: as the paper writes it
-    above_zero: bool = False  # zero itself is refused
-    above: float | None = None  # values up to here are refused; None: no such bound
-    below: float | None = None  # values from here on are refused
-    negative: bool = False  # numbers below zero are taken too
-    whole: bool = False  # whole numbers only
-
-    def check(self, owner: str, name: str, value: Value) -> None:
-        """Raise UsageError when `value` is impossible (not merely outside the range in which draws are made)."""
-        if isinstance(self.default, str):
-            if value not in self.choices:
-                raise UsageError(f"{owner}: {name} must be one of {', '.join(map(str, self.choices))}, got {value!r}")
-            return
-        if isinstance(self.default, bool):
-            if not isinstance(value, bool):
-                raise UsageError(f"{owner}: {name} must be true or false, got {value!r}")
-            return
-        listed = isinstance(value, list) and (self.default is None or isinstance(self.default, list))
-        if listed or (self.default is None and value is None):
-            for item in value if isinstance(value, list) else []:
-                self._check_number(owner, f"each number of {name}", item)
-            return
-        self._check_number(owner, name, value)
-
-    def _check_number(self, owner: str, name: str, value: Value) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise UsageError(f"{owner}: {name} must be a finite number, got {value!r}")
-        if self.whole and value != int(value):
-            raise UsageError(f"{owner}: {name} must be a whole number, got {value}")
-        if self.below is not None and value >= self.below:
-            raise UsageError(f"{owner}: {name} must be below {self.below:g}, got {value}; leave it out to let the race choose it")
-        if self.above is not None and value <= self.above:
-            raise UsageError(f"{owner}: {name} must be above {self.above:g}, got {value}; leave it out to let the race choose it")
-        if (value < 0 and not self.negative) or (self.above_zero and value == 0):
-            wanted = "positive" if self.above_zero else "zero or more"
-            raise UsageError(f"{owner}: {name} must be {wanted}, got {value}; leave it out to let the race choose it")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """What every entry of the catalogue declares."""
-
-    name: str  # as users type it
-    title: str  # as people write it
-    source: str  # paper or documentation
-    space: Mapping[str, Hyperparameter] = field(default_factory=dict)
-    example: Settings = field(default_factory=dict)  # a non-neutral value for every hyperparameter, for the contract suite
-    aliases: tuple[str, ...] = ()
-    carries: str = ""  # module that an exported script copies whole, where `code` names something that its own module does not define
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "space", MappingProxyType(dict(self.space)))
-        object.__setattr__(self, "example", MappingProxyType(dict(self.example)))
-
-    def defaults(self) -> dict[str, Value]:
-        return {name: hyper.default for name, hyper in self.space.items()}
-
-    def check(self, settings: Settings) -> None:
-        """Raise UsageError for a setting that this entry does not have or cannot take."""
-        for name, value in settings.items():
-            if name not in self.space:
-                raise unknown(f"setting of {self.name}", name, self.space)
-            self.space[name].check(self.name, name, value)
-
-
-def _anywhere(profile: Profile) -> str:
-    return ""
-
-
-def _as_declared(settings: Settings, profile: Profile) -> dict[str, Value]:
-    return dict(settings)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loss(Entry):
-    """A training criterion `(output, target) -> scalar`, mean over the batch."""
-
-    tasks: tuple[str, ...]  # of fallline._profile.TASKS
-    reads: tuple[str, ...]  # kinds of model output it can read: "real", "probability", "log-probability"
-    build: Callable[[Settings], LossFunction]
-    code: Callable[[Settings], str]
-    stock: str = ""  # "torch.nn.HuberLoss" when build returns exactly that class
-    plain_for: tuple[str, ...] = ()  # tasks whose plain loss this is
-    width: int = 1  # model outputs it needs per target column (2: mean and variance)
-    scale_free: bool = True  # the target may be standardised; False: counts and rates stay raw
-    link: Callable[[torch.Tensor], torch.Tensor] | None = None  # output -> what the plain loss's model would give; None: as it is
-    link_code: str = ""  # the same as an expression in `output`
-    suits: Callable[[Profile], float] = lambda profile: 0.0  # how strongly the profile speaks for it, 0 not at all, 1 strongly
-    metrics: tuple[str, ...] = ()  # metrics that this loss optimises directly
-    kin: str = ""  # a loss so alike that racing both would waste a candidate
-    on_request: str = ""  # why a race tries it only where the user names it: what it assumes no profile can tell; "" otherwise
-    held_constant: bool = False  # a part of it counts as a constant in the gradient, which then is not the slope of the value
-    refuses: Callable[[Profile], str] = _anywhere  # why it cannot take these targets; "" when it can
-    settle: Callable[[Settings, Profile], dict[str, Value]] = _as_declared  # relative values (target MAD, class counts) -> absolute ones
-
-    def applies(self, profile: Profile) -> str:
-        """Why this loss is no candidate for the problem; an empty string when it is."""
-        if profile.task not in self.tasks:
-            return f"is for {', '.join(self.tasks)}, the task is {profile.task}"
-        if profile.output_kind not in self.reads:
-            return f"reads {' or '.join(self.reads)} outputs, the model gives {profile.output_kind} outputs"
-        if profile.width != self.width:
-            return f"needs {self.width} model output(s) per target, the model gives {profile.width:g}"
-        if profile.target_scaled and not self.scale_free:
-            return "needs raw counts, the target was standardised"
-        return self.refuses(profile)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +74,7 @@ class Optimizer(Entry):
     package: str = ""  # the module beside torch that it comes from, brought by the extra `optimizers`
     matrices: bool = False  # treats matrices apart from the other parameters
     stock: str = ""  # "torch.optim.AdamW" when build returns exactly that class
-    refuses: Callable[[Profile], str] = _anywhere
+    refuses: Callable[[Profile], str] = anywhere
     lanes: LaneRule | None = None  # None: lanes of it are not stepped together
     lanes_of_matrices: LaneRule | None = None  # where it treats them apart: weights are (lanes, *shape)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PAIRS = "compares examples with each other, and no task here brings pairs; use it in a loop of your own"
+PAIRS = "reads pairs of examples that were formed before; the losses of the task embedding form their own"
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,8 @@ SET_ASIDE = (
     SetAside("loss", "cosine_embedding", "torch.nn.CosineEmbeddingLoss", PAIRS),
     SetAside("loss", "hinge_embedding", "torch.nn.HingeEmbeddingLoss", "reads distances between two examples; no task here brings pairs"),
     SetAside("loss", "margin_ranking", "torch.nn.MarginRankingLoss", PAIRS),
-    SetAside(
-        "loss", "triplet", "torch.nn.TripletMarginLoss", "needs triplets of examples, which no task here brings; use a loop of your own"
-    ),
-    SetAside("loss", "triplet_with_distance", "torch.nn.TripletMarginWithDistanceLoss", "as triplet, with a distance of your own"),
+    SetAside("loss", "triplet_margin_loss", "torch.nn.TripletMarginLoss", "reads triplets that were formed before; triplet forms its own"),
+    SetAside("loss", "triplet_with_distance", "torch.nn.TripletMarginWithDistanceLoss", "the same, with a distance of your own"),
     SetAside(
         "loss", "kl_div", "torch.nn.KLDivLoss", "reads a distribution as its target; for one right class it is nll, which is an entry"
     ),
@@ -39,14 +37,6 @@ SET_ASIDE = (
     SetAside("loss", "soft_margin", "torch.nn.SoftMarginLoss", "bce_with_logits for labels of -1 and 1; take that with 0 and 1"),
     SetAside(
         "loss", "multilabel_soft_margin", "torch.nn.MultiLabelSoftMarginLoss", "equal to bce_with_logits on several columns; take that"
-    ),
-    SetAside("loss", "info_nce", "InfoNCE", "needs two views of each example, which no task here brings; use a loop of your own"),
-    SetAside("loss", "supervised_contrastive", "Supervised contrastive loss", PAIRS),
-    SetAside(
-        "loss",
-        "coral",
-        "CORAL",
-        "needs a last layer whose outputs share all weights and differ in bias; corn reads the classes' order from any head",
     ),
     SetAside(
         "optimizer",

@@ -19,6 +19,7 @@ class Asked:
     text: str | None = None
     horizon: int | None = None
     lookback: int | None = None
+    covariates: str | None = None
     positive: Any = None
     epochs: float | None = None
     batch_size: int | None = None

@@ -70,7 +70,7 @@ def image_problem(
     height, width = pixels.shape[2:]
     if min(height, width) < FEWEST_SIDE:
         raise RefusedError(f"{path}: images are {height} x {width} pixels, at least {FEWEST_SIDE} a side are needed")
-    classes = target.values[:, 0] if target.task in ("binary", "multiclass") else None
+    classes = target.classes
     division = divided(pixels, target.rows, classes, official, asked)
     train = division.rows("train")
     mean, deviation = pixel_facts(pixels, train)

@@ -133,7 +133,7 @@ def features(frame: pl.DataFrame, preparation: dict[str, Any]) -> tuple[torch.Te
 
 
 def targets(frame: pl.DataFrame, preparation: dict[str, Any]) -> torch.Tensor:
-    """What is to be predicted: int64 indices for multiclass, else float32; rows without a target get -1 or NaN."""
+    """What is to be predicted: int64 indices for classes, ordered or not, else float32; rows without a target get -1 or NaN."""
     spec = preparation["target"]
     columns = [
         label_indices(frame[name], labels, numeric, spec["decimal"]) if labels else numbers(frame[name], spec["decimal"])
@@ -145,7 +145,7 @@ def targets(frame: pl.DataFrame, preparation: dict[str, Any]) -> torch.Tensor:
         values = (values - location) / scale
     if len(columns) == 1:
         values = values[:, 0]
-    return torch.from_numpy(values.astype(np.int64 if spec["task"] == "multiclass" else np.float32))
+    return torch.from_numpy(values.astype(np.int64 if spec["task"] in ("multiclass", "ordinal") else np.float32))
 
 
 def label_indices(column: pl.Series, labels: Sequence[str], numeric: bool, decimal: str = ".") -> Floats:

@@ -30,10 +30,10 @@ def positions(column: pl.Series, spec: dict[str, Any]) -> NDArray[np.int64]:
 
 
 def on_steps(frame: pl.DataFrame, spec: dict[str, Any]) -> Floats:
-    """The series as (steps, series); NaN at steps that no row has a value for. Of rows with one time the last value counts."""
-    at = positions(frame[spec["time"]], spec)
-    values = np.full((int(at[-1]) + 1, len(spec["series"])), np.nan)
-    for number, name in enumerate(spec["series"]):
+    """Series and covariates as (steps, columns); NaN at steps that no row has a value for. Of rows with one time the last value counts."""
+    at, names = positions(frame[spec["time"]], spec), [*spec["series"], *spec.get("covariates", [])]
+    values = np.full((int(at[-1]) + 1, len(names)), np.nan)
+    for number, name in enumerate(names):
         found = numbers(frame[name], spec["decimal"])
         there = ~np.isnan(found)
         values[at[there], number] = found[there]
@@ -61,14 +61,17 @@ def window_starts(values: Floats, inputs: Floats, lookback: int, horizon: int) -
 
 
 def parts_of_series(path: Any, preparation: dict[str, Any]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Train, valid and audit: windows (windows, lookback, series) and what follows them (windows, horizon) or (.., horizon, series)."""
+    """Train, valid and audit: windows (windows, lookback, columns), series before covariates, and what follows them of the series,
+    (windows, horizon) or (windows, horizon, series)."""
     spec, reading = preparation["series"], preparation["reading"]
     values = on_steps(read_frame(path, reading), spec)
     inputs = bridged(values, spec["bridged"])
-    starts = window_starts(values, inputs, spec["lookback"], spec["horizon"])
-    location, spread = (np.asarray(number) for number in preparation["target"]["scale"])
+    series = len(spec["series"])
+    starts = window_starts(values[:, :series], inputs, spec["lookback"], spec["horizon"])
+    scales = [preparation["target"]["scale"], *([spec["covariate_scale"]] if spec.get("covariates") else [])]
+    location, spread = (np.concatenate([np.atleast_1d(scale[part]) for scale in scales]) for part in (0, 1))
     inputs = ((inputs - location) / spread).astype(np.float32)
-    values = ((values - location) / spread).astype(np.float32)
+    values = ((values - location) / spread).astype(np.float32)[:, :series]
     first = starts[:, None]
     ahead = values[first + spec["lookback"] + np.arange(spec["horizon"])]
     ahead = ahead[:, :, 0] if ahead.shape[2] == 1 else ahead

@@ -48,7 +48,7 @@ def opened(path: Path, asked: Asked) -> Problem:
     else:
         target, values = array_target(path, arrays, asked), []
         notes += target.notes
-        rows, classes = target.rows, target.values[:, 0] if target.task in ("binary", "multiclass") else None
+        rows, classes = target.rows, target.classes
     division = _divided(arrays, rows, classes, asked, notes)
     train = division.rows("train")
     start = [0.0] * len(values) if target is None else target.start(train)

@@ -49,12 +49,13 @@ def opened(path: Path, asked: Asked) -> Problem:
     if asked.time is None:
         raise UsageError(f"a series is read in the order of a column; name it with --time; the table has {listed(frame.columns)}")
     names = _series(frame, asked, reading["decimal"], notes)
-    spec = _steps(path, frame, asked.time, names, reading["decimal"], notes)
+    seen = _covariates(frame, asked, names, reading["decimal"], notes)
+    spec = _steps(path, frame, asked.time, [*names, *seen], reading["decimal"], notes) | {"series": names, "covariates": seen}
     values = on_steps(frame, spec)
     lookback = _lookback(asked, horizon, len(values), spec, notes)
     spec |= {"lookback": lookback, "horizon": horizon, "bridged": max(lookback // BRIDGED, 1)}
     inputs = bridged(values, spec["bridged"])
-    starts = window_starts(values, inputs, lookback, horizon)
+    starts = window_starts(values[:, : len(names)], inputs, lookback, horizon)
     _told_gaps(values, inputs, spec, notes)
     if len(starts) - 2 * horizon < FEWEST_WINDOWS:
         raise UsageError(
@@ -67,14 +68,20 @@ def opened(path: Path, asked: Asked) -> Problem:
     )
     notes += division.notes
     train = division.rows("train")
-    scale = _scale(values[: starts[train[-1]] + lookback + horizon], names)
+    known = values[: starts[train[-1]] + lookback + horizon]
+    scale = _scale(known[:, : len(names)], names)
+    if seen:
+        spec["covariate_scale"] = _moments(known[:, len(names) :], seen)
     preparation: dict[str, Any] = {
         "format": 1,
         "reading": reading,
         "series": spec,
         "target": {"names": names, "task": "regression", "scale": scale},
         "split": division.packed(),
-        "model": {"name": DLinear.__name__, "arguments": {"lookback": lookback, "horizon": horizon, "series": len(names)}},
+        "model": {
+            "name": DLinear.__name__,
+            "arguments": {"lookback": lookback, "horizon": horizon, "series": len(names), "covariates": len(seen)},
+        },
     }
     return opened_problem(
         path,
@@ -112,9 +119,27 @@ def _series(frame: pl.DataFrame, asked: Asked, decimal: str, notes: list[str]) -
     for name in names:
         if kinds[name].kind != "number":
             raise RefusedError(f"column {name!r} holds no numbers, so it cannot be forecast; name another with --target")
-    unread = [name for name in others if name not in names]
-    notes.append(f"forecast: {listed(names)}" + (f"; not read: {listed(unread)}" if unread else ""))
     return names
+
+
+def _covariates(frame: pl.DataFrame, asked: Asked, names: list[str], decimal: str, notes: list[str]) -> list[str]:
+    """The columns that a window sees besides: those that were named; says which are forecast, seen, and not read."""
+    others = [name for name in frame.columns if name not in (asked.time, *names)]
+    if asked.covariates == "all" and "all" not in frame.columns:
+        seen = [name for name in others if column_of(frame[name], decimal).kind == "number"]
+    else:
+        seen = target_names(asked.covariates, frame.columns) if asked.covariates else []
+    for name in seen:
+        if name == asked.time or name in names:
+            raise UsageError(f"column {name!r} is {'the time' if name == asked.time else 'forecast'}, so it is no covariate; name others")
+        if column_of(frame[name], decimal).kind != "number":
+            raise RefusedError(f"covariate {name!r} holds no numbers; write it as numbers, or leave it out")
+    unread = [name for name in others if name not in seen]
+    said = f"forecast: {listed(names)}" + (f"; seen besides, up to the forecast: {listed(seen)}" if seen else "")
+    notes.append(said + (f"; not read: {listed(unread)}" if unread else ""))
+    if unread and not seen and any(column_of(frame[name], decimal).kind == "number" for name in unread):
+        notes.append("a forecast sees the columns that it forecasts; say --covariates to have others seen too")
+    return seen
 
 
 def _steps(path: Path, frame: pl.DataFrame, time: str, names: list[str], decimal: str, notes: list[str]) -> dict[str, Any]:
@@ -218,11 +243,16 @@ def _told_gaps(values: Floats, inputs: Floats, spec: dict[str, Any], notes: list
 
 def _scale(values: Floats, names: list[str]) -> list[Any]:
     """Mean and deviation of each series over the steps that train sees."""
+    location, spread = _moments(values, names)
+    return [location[0], spread[0]] if len(names) == 1 else [location, spread]
+
+
+def _moments(values: Floats, names: list[str]) -> list[list[float]]:
     location, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     for name, deviation in zip(names, spread, strict=True):
         if not (np.isfinite(deviation) and deviation > 0):
             raise RefusedError(f"{name} has one value only in the training part, so there is nothing to learn; name other series")
-    return [float(location[0]), float(spread[0])] if len(names) == 1 else [location.tolist(), spread.tolist()]
+    return [location.tolist(), spread.tolist()]
 
 
 def _epochs(windows: int, asked: Asked, notes: list[str]) -> float | None:

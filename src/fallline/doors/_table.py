@@ -152,8 +152,7 @@ def _divided(
             repeated = len(groups) - len(np.unique(groups))
             repeat = f"{counted(repeated, 'row')} {'repeats' if repeated == 1 else 'repeat'}"
             notes.append(f"{repeat} the features of another; rows with equal features stay in one part")
-    classes = target.values[:, 0] if target.task in ("binary", "multiclass") else None
-    division = divide(target.rows, seed=asked.seed, labels=classes, groups=groups, order=order, official=official)
+    division = divide(target.rows, seed=asked.seed, labels=target.classes, groups=groups, order=order, official=official)
     notes += division.notes
     return division
 

@@ -12,6 +12,7 @@ from fallline._errors import RefusedError, UsageError
 from fallline.doors._columns import Column, column_of
 from fallline.doors._prepare import label_indices, numbers, words
 from fallline.doors._task import MOST_CLASSES, decide, of_columns, of_numbers, of_words, spelled
+from fallline.metrics import PER_CLASS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,6 +41,11 @@ class Target:
         """Which rows of the file have a target."""
         missing: NDArray[np.bool_] = np.isnan(self.values.sum(axis=1))  # a sum with NaN is NaN
         return ~missing
+
+    @property
+    def classes(self) -> NDArray[np.float64] | None:
+        """The class of every row, by which parts are stratified; None where there are none, or several."""
+        return self.values[:, 0] if self.task in ("binary", *PER_CLASS) else None
 
     def class_names(self) -> tuple[str, ...]:
         """The classes in order of their index, or the labels of a multilabel target; empty for numbers."""
@@ -82,7 +88,7 @@ class Target:
     def start(self, train: NDArray[np.int64]) -> list[float]:
         """What the best constant model gives, one number an output: log-odds, log-shares, the logarithm of the mean count, or 0."""
         values = self.values[train]
-        if self.task == "multiclass":
+        if self.task in PER_CLASS:
             counts = np.bincount(values[:, 0].astype(np.int64), minlength=len(self.labels[0])) + 1.0  # one more: no class is impossible
             return [float(part) for part in np.log(counts / counts.sum())]
         if self.task in ("binary", "multilabel"):
@@ -121,6 +127,11 @@ def _of_numbers(column: pl.Series, what: Column, decimal: str, metric: Any, task
 def _of_words(column: pl.Series, what: Column, decimal: str, metric: Any, task: str | None, positive: Any) -> Target:
     counts = words(column).rename("value").drop_nulls().value_counts(name="rows").sort("value")
     labels, rows = counts["value"].to_list(), counts["rows"].to_list()
+    if task == "ordinal":
+        raise UsageError(
+            f"target {what.name!r} holds words ({labels[0]!r}, ...), whose order nobody told; write them as whole numbers in their order, "
+            "such as 0, 1, 2"
+        )
     _refuse_one(what, labels, sum(rows))
     if len(labels) > min(MOST_CLASSES, sum(rows) // 2):
         raise RefusedError(
@@ -141,7 +152,8 @@ def _of_classes(
         notes = [said, f"positive class: {chosen} ({why}), {share:.1%} of the rows"]
     else:
         _refuse_positive(positive, task)
-        notes = [said, f"classes: {len(labels):,} ({', '.join(labels[:SHOWN])}{', ...' if len(labels) > SHOWN else ''})"]
+        kind = "ranks, lowest first" if task == "ordinal" else "classes"
+        notes = [said, f"{kind}: {len(labels):,} ({', '.join(labels[:SHOWN])}{', ...' if len(labels) > SHOWN else ''})"]
     values = label_indices(column, labels, what.kind == "number", decimal)
     values[values < 0] = np.nan
     return _target(what, task, values, tuple(labels), notes, decimal)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FOR_TABLES = tuple(task for task in TASKS if task != "sequence")
+FOR_TABLES = tuple(task for task in TASKS if task not in ("sequence", "embedding"))  # an embedding needs a model of the user's own
 CODES = 20  # whole numbers with at most so many values are more often codes of classes than amounts
 MOST_CLASSES = 1_000  # more are names or texts, and most of them would have a handful of rows
 OVERDISPERSED = 2.0  # variance over mean from which whole numbers near zero are counts; 1 is Poisson, ages and ratings lie below 2
@@ -24,6 +24,8 @@ def spelled(task: str | None) -> str | None:
     if task is None:
         return None
     plain = task.lower().replace("-", "").replace("_", "").replace(" ", "")
+    if plain == "embedding":
+        raise UsageError("task embedding needs a model of your own; write a Python file whose problem() says task='embedding'")
     if plain not in FOR_TABLES:
         raise UsageError(f"task must be one of {', '.join(FOR_TABLES)} for a table, got {task!r}")
     return plain
@@ -33,7 +35,8 @@ def of_numbers(values: NDArray[np.float64], distinct: list[float]) -> dict[str, 
     """The tasks that numbers can mean, the likeliest first, each with its reason.
 
     Not whole: regression. Whole with two values: binary. At most 20 values: classes. From 0 or 1 up to 10,000 with a variance of at least
-    twice the mean: counts. Other whole numbers: regression.
+    twice the mean: counts. Other whole numbers: regression. Whole numbers of three values or more can be ranks, which nobody is asked to
+    guess: that has to be said, by the task or by a metric of ranks.
     """
     if any(value != math.floor(value) for value in distinct):
         return {"regression": "numbers that are not whole"}
@@ -49,9 +52,10 @@ def of_numbers(values: NDArray[np.float64], distinct: list[float]) -> dict[str, 
         if variance >= OVERDISPERSED * mean:
             found = {"count": f"{amount}, variance {variance:.3g} to a mean of {mean:.3g}", "regression": amount}
     classes = {"multiclass": f"{len(distinct):,} different whole numbers"}
+    ranks = {"ordinal": f"{len(distinct):,} whole numbers in their order"}
     if len(distinct) <= CODES:
-        return {**classes, **found}
-    return {**found, **classes} if len(distinct) <= MOST_CLASSES else found
+        return {**classes, **found, **ranks}
+    return {**found, **classes, **ranks} if len(distinct) <= MOST_CLASSES else found
 
 
 def of_words(classes: list[str]) -> dict[str, str]:

@@ -172,7 +172,7 @@ def _divided(
     elif repeated:
         across = "equal texts stay in one part" if official is None else "the official split may hold one in two parts"
         notes.append(f"{counted(repeated, 'text')} {'repeats' if repeated == 1 else 'repeat'} another; {across}")
-    classes = target.values[:, 0] if target.task in ("binary", "multiclass") else None
+    classes = target.classes
     division = divide(rows, seed=asked.seed, labels=classes, groups=groups, order=None, official=official)
     notes += division.notes
     return division

@@ -26,6 +26,8 @@ def open_series(path: Path, asked: Asked) -> Problem:
         lookback: steps that a window sees. Left out: three horizons or two seasons (the day, the week of days, the year of weeks or
             months), whichever is longer, but at most a fifth of the series.
         target: the series to forecast, several separated by commas. Left out, all columns of numbers.
+        covariates: columns of numbers that a window sees and that are not forecast, several separated by commas, "all" for all. They are
+            known up to the time of the forecast, not beyond it. Left out, none: a column that only adds noise costs accuracy.
         metric, direction, epochs, batch_size: as in `Problem`; errors are in the units of the file, over all steps and series.
         task: regression, if anything.
         seed: of the training; the split follows the time.

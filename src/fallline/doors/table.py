@@ -23,7 +23,8 @@ def open_table(path: Path, asked: Asked) -> Problem:
     Asked:
         target: the column to predict; several, separated by commas, are outputs of one regression, or labels where all are 0 and 1.
         metric, direction, epochs, batch_size: as in `Problem`; the metric decides where a target can mean two tasks.
-        task: regression, count, binary, multiclass or multilabel, where the target alone would say something else.
+        task: regression, count, binary, multiclass, ordinal (whole numbers in their order) or multilabel, where the target alone would
+            say something else.
         group: a column whose equal values stay in one part (a person, a shop); it is no feature.
         time: a column that orders the rows: the latest decide and report; as a feature it only says season, weekday and hour.
         positive: the positive class of a binary target.

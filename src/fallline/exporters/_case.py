@@ -14,6 +14,7 @@ from fallline._errors import UsageError
 from fallline._journal import read
 from fallline._parts import lr_curve
 from fallline._recipe import Recipe
+from fallline.metrics import NUMBERED
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,14 @@ class Case:
     @property
     def classes(self) -> bool:
         """Whether targets are class indices, which no loss wants in the dtype of the outputs."""
-        return self.task in ("multiclass", "sequence")
+        return self.task in NUMBERED
+
+    @property
+    def loss_learns(self) -> bool:
+        """Whether the loss has parameters, which join the optimizer."""
+        if self.recipe.loss.own:
+            return bool(self.setup["own"].get("loss_learns"))
+        return catalogue.loss(self.recipe.loss.name).learns
 
     @property
     def lower_is_better(self) -> bool:

@@ -8,6 +8,7 @@ from types import BuiltinFunctionType
 
 from fallline import catalogue
 from fallline._errors import RefusedError
+from fallline._head import ACTIVATIONS
 from fallline.exporters._batching import write_predict
 from fallline.exporters._case import Case
 from fallline.exporters._page import Page
@@ -54,6 +55,8 @@ def _readable(page: Page, case: Case) -> list[str]:
     link = case.setup.get("own_link", "") if case.recipe.loss.own else catalogue.loss(case.recipe.loss.name).link_code
     if link:
         lines.append(f"output = {link}  # from what the loss trains to a prediction")
+    if case.recipe.head is not None and case.recipe.head.does:
+        lines.append(f"output = {ACTIVATIONS[case.recipe.head.does][1]}  # left out in training")
     if case.origin["scale"] is not None:
         page.setting("TARGET_SCALE", tuple(case.origin["scale"]), "training saw (target - location) / spread")
         lines.append("location, spread = (output.new_tensor(part) for part in TARGET_SCALE)")
@@ -69,6 +72,8 @@ def _readable(page: Page, case: Case) -> list[str]:
         lines.append("output = output.reshape(target.shape)")
     if case.task in ("regression", "count"):
         return [*lines, "return metric(output.double(), target.double())"]
+    if case.task == "embedding":
+        return [*lines, "return metric(output.double(), target)"]
     if case.task in ("binary", "multilabel"):
         probability = f"output.double(){'' if kind == 'probability' else '.sigmoid()'}"
         if case.setup["positive"] is not None and not case.setup["positive"]:
@@ -80,7 +85,11 @@ def _readable(page: Page, case: Case) -> list[str]:
         lines.append("target = target.reshape(-1)")
     if case.setup["ignore_index"] is not None:
         lines.append(f"kept = target != {case.setup['ignore_index']}  # positions to pass over")
-        return [*lines, "return metric(probability[kept], target[kept])"]
+        lines.append("probability, target = probability[kept], target[kept]")
+    if case.setup.get("of_two"):
+        if case.setup["positive"] is not None and not case.setup["positive"]:
+            return [*lines, "return metric(probability[:, 0], 1 - target)  # the class 0 is the positive one"]
+        return [*lines, "return metric(probability[:, 1], target)  # the class 1 is the positive one"]
     return [*lines, "return metric(probability, target)"]
 
 

@@ -26,7 +26,7 @@ def loss_code(page: Page, case: Case) -> str:
     code = entry.code(settings_of(entry, case.recipe.loss.settings))
     page.need("import torch")
     page.add(LOSS, carried(entry, code))
-    if code.startswith("torch.nn.") and "torch.tensor(" in code:  # class weights lie beside the model and have its dtype
+    if entry.learns or (code.startswith("torch.nn.") and "torch.tensor(" in code):  # class weights lie beside the model and have its dtype
         where = [*([] if case.on_cpu else ["DEVICE"]), *(["torch.float64"] if case.setup["precision"] == "64" else [])]
         return f"{code}.to({', '.join(where)})" if where else code
     return code
@@ -54,11 +54,16 @@ def optimizer_lines(page: Page, case: Case) -> list[str]:
     page.add(OPTIMIZER, carried(entry, code))
     groups = _groups(page, case, entry, "WEIGHT_DECAY" if decay else "0.0")
     if case.recipe.body_lr is not None:
-        page.setting("HEAD", Literal(repr(case.recipe.body_lr.head)), "the modules that are not the trained body")
+        page.setting("NOT_BODY", Literal(repr(case.recipe.body_lr.head)), "the modules that are not the trained body")
         page.setting("BODY_LR", case.recipe.body_lr.factor, "times LR, for the body")
         page.add(OPTIMIZER, copied(body_apart))
-        groups = f"body_apart(model, {groups}, HEAD, LR * BODY_LR)"
-    return [f"groups = {groups}", f"optimizer = {code}"]
+        groups = f"body_apart(model, {groups}, NOT_BODY, LR * BODY_LR)"
+    lines = [f"groups = {groups}"]
+    if case.loss_learns:
+        kind = '"kind": "other", ' if entry.matrices else ""
+        learnt = "[parameter for parameter in loss_function.parameters() if parameter.requires_grad]"
+        lines.append(f'groups.append({{"params": {learnt}, {kind}"weight_decay": 0.0}})  # what the loss learns')
+    return [*lines, f"optimizer = {code}"]
 
 
 def fast_keyword(entry: Optimizer, h: dict[str, Any], case: Case) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from fallline._adapt import change_head
 from fallline._demands import step_with_closure
+from fallline._head import Head
 from fallline.exporters._batching import forward, rows_call, seed_everything
 from fallline.exporters._case import Case
 from fallline.exporters._judging import evaluate
@@ -21,6 +23,10 @@ def write_training(page: Page, case: Case) -> None:
     page.setting("STEPS", recipe.steps, "optimizer updates" + (", had there been time" if recipe.cooldown else ""))
     if case.setup["model"]["lazy"]:
         main += _lazy(case)
+    if recipe.head is not None:
+        main += _changed_head(page, recipe.head)
+    if case.loss_learns and not recipe.loss.own:
+        main.append("torch.manual_seed(stream(SEED, HEAD, 1))")
     if case.loop and not (case.classes or recipe.loss.own):
         main += [f"criterion = {loss_code(page, case)}", "", "def loss_function(output, target):"]
         main += ["    return criterion(output, target.to(output.dtype))", ""]
@@ -45,6 +51,15 @@ def _lazy(case: Case) -> list[str]:
         "with torch.no_grad():",
         f"    inputs, target = {unpacked}",
         f"    {forward(case)}  # layers that take their size from the first batch they see",
+    ]
+
+
+def _changed_head(page: Page, head: Head) -> list[str]:
+    """The end of the model as the loss needs it, with weights that follow from the seed."""
+    page.add("Model", copied(change_head))
+    return [
+        "torch.manual_seed(stream(SEED, HEAD))",
+        f"change_head(model, {head.layer!r}, outputs={head.outputs}, shared={head.shared}, without={head.without!r})",
     ]
 
 

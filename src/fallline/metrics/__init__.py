@@ -1,8 +1,9 @@
 """Metrics: what the user wants. One metric a file (`ENTRY = Metric(...)`); names, callables and torchmetrics objects resolve here.
 
 A named metric reads *scores*, never raw outputs: values for regression, expected counts for count, probabilities in the target's shape
-for binary and multilabel, class probabilities (N, C, ...) for multiclass and sequence. It is computed once on a whole split, concatenated
-on the CPU, never averaged over batches. A callable or a torchmetrics object reads what the model gives, and the target.
+for binary and multilabel, class probabilities (N, C, ...) for multiclass, ordinal and sequence, embeddings (N, D) as they are. It is
+computed once on a whole split, concatenated on the CPU, never averaged over batches. A callable or a torchmetrics object reads what the
+model gives, and the target.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from fallline._errors import UsageError, unknown
 if TYPE_CHECKING:
     import torch
 
-TASKS = ("regression", "count", "binary", "multiclass", "multilabel", "sequence")
+TASKS = ("regression", "count", "binary", "multiclass", "ordinal", "multilabel", "sequence", "embedding")
+PER_CLASS = ("multiclass", "ordinal", "sequence")  # tasks with one output a class and class numbers as targets
+NUMBERED = (*PER_CLASS, "embedding")  # tasks whose targets are class numbers, which losses read as they are
 DIRECTIONS = ("min", "max")
 
 
@@ -40,6 +43,7 @@ class Metric:
     default_for: tuple[str, ...] = ()  # tasks that use it when no metric is named
     aliases: tuple[str, ...] = ()
     needs_two_classes: bool = False  # undefined when a resample holds one class only
+    among_others: bool = False  # an example's value depends on the other examples, so that a set with repeats is another set
 
     def value(self, scores: torch.Tensor, target: torch.Tensor) -> float:
         return self.whole(scores, target)

@@ -2,7 +2,7 @@
 
 What it does:
     The mean of |prediction - target|, in the target's own unit; lower is better, zero is perfect. Targets of several values count as
-    the mean over them.
+    the mean over them. Of ordered classes, in ranks: the prediction is the rank in the middle of the probability.
 When it suits:
     An error twice as large is twice as bad. A few wild targets should not decide which model wins.
 When it does not:
@@ -18,22 +18,25 @@ from typing import TYPE_CHECKING
 
 from fallline.metrics import Metric
 from fallline.metrics._means import errors, mean_of, per_example
+from fallline.metrics._middle import ranks
 
 if TYPE_CHECKING:
     import torch
 
 
 def each(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    return per_example(errors(scores, target).abs())
+    values = ranks(scores) if scores.ndim > target.ndim else scores
+    return per_example(errors(values, target).abs())
 
 
 ENTRY = Metric(
     name="mae",
     title="Mean absolute error (MAE)",
     direction="min",
-    tasks=("regression", "count"),
+    tasks=("regression", "count", "ordinal"),
     whole=mean_of(each),
     each=each,
     source="Willmott and Matsuura, 2005, https://doi.org/10.3354/cr030079",
+    default_for=("ordinal",),
     aliases=("mean_absolute_error", "absolute_error", "l1"),
 )

@@ -14,19 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fallline import catalogue
 from fallline._batches import EVAL_BATCH, INIT, Batches, Order, Source, leaves, seeded, stream
+from fallline._bench import autocast
 from fallline._data import default_batch_size, default_epochs, source_of
 from fallline._errors import FalllineError
-from fallline._measure import infer_task
+from fallline._fit import infer_task
 from fallline._parts import copied_scheduler
 from fallline._problem import Problem, call, pair
-from fallline._step import autocast
+from fallline.metrics import NUMBERED, PER_CLASS
 from fallline.signals import Unavailable
 
 CPU = torch.device("cpu")
 PROBE_ROWS = 512  # rows of a probe: a share of 1 % is seen, any model passes them forward in well under a second
-PLAIN = {"multiclass": nn.CrossEntropyLoss, "sequence": nn.CrossEntropyLoss, "binary": nn.BCEWithLogitsLoss}
-PLAIN |= {"multilabel": nn.BCEWithLogitsLoss}  # all other tasks: squared error
+PLAIN = {**dict.fromkeys(PER_CLASS, nn.CrossEntropyLoss), "binary": nn.BCEWithLogitsLoss}
+PLAIN |= {"multilabel": nn.BCEWithLogitsLoss}  # other tasks with a number for each target: squared error
 
 
 @dataclass(frozen=True)
@@ -256,9 +258,12 @@ class Setup:
         inputs, target = self.sample(rows=64)
         output = self.judged(model, inputs)
         task = self.problem.task or infer_task(output, target)
+        if task in NUMBERED and task not in PER_CLASS:  # torch has no loss for it
+            entry = next(entry for entry in catalogue.all_losses().values() if task in entry.plain_for)
+            return entry.build(entry.defaults())
         inside = bool(((output >= 0) & (output <= 1)).all())
         loss = nn.BCELoss() if inside and task in ("binary", "multilabel") else PLAIN.get(task, nn.MSELoss)()
-        return loss if task in ("multiclass", "sequence") else lambda output, target: loss(output, target.to(output.dtype))
+        return loss if task in NUMBERED else lambda output, target: loss(output, target.to(output.dtype))
 
     def loss_on(self, made: Made, split: str = "train", rows: int = PROBE_ROWS) -> float:
         """Their loss on the same examples each time, in eval mode, every module's own mode put back; inf where it cannot be computed."""

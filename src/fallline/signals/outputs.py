@@ -20,13 +20,14 @@ class Outputs:
     inputs: Any
     target: Tensor
     output: Tensor
+    embeds: bool  # outputs are embeddings: their second axis holds no classes
     difference: float  # largest change of the output when the same pass is made again, as a share of the output's spread
 
     @property
     def classes(self) -> bool:
         """Whether targets are class indices for an output with a class axis."""
         whole = not self.target.is_floating_point() and not self.target.is_complex()
-        return whole and self.output.ndim == self.target.ndim + 1 and self.output.shape[2:] == self.target.shape[1:]
+        return not self.embeds and whole and self.output.ndim == self.target.ndim + 1 and self.output.shape[2:] == self.target.shape[1:]
 
     @property
     def same_shape(self) -> bool:
@@ -54,7 +55,7 @@ def measure(window: Window) -> Outputs:
     with_other_draws = setup.judged(made.model, inputs, draw=1).float()
     spread = float(output.std()) if output.numel() > 1 else 0.0
     difference = float((output - with_other_draws).abs().max()) / max(spread, 1e-12) if output.numel() else 0.0
-    return Outputs(inputs=inputs, target=target, output=output, difference=difference)
+    return Outputs(inputs=inputs, target=target, output=output, embeds=setup.problem.task == "embedding", difference=difference)
 
 
 ENTRY = Signal(name="outputs", title="Outputs of the untrained model", cost="passes", measure=measure)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fallline._profile import Profile
 from fallline.catalogue import Loss, LossFunction, Settings, Value
 from fallline.catalogue._pages import carried
+from fallline.metrics import NUMBERED, PER_CLASS
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +18,8 @@ ROWS = 12
 CLASSES = 4  # examples of class weights are lists of four
 STEPS = 3  # positions of a sequence
 EXTREME = 30.0  # a logit or log-rate that training does meet; e^30 still fits float32
-COUNTS = {"binary": (90, 10), "multiclass": (50, 30, 15, 5), "multilabel": (10, 40, 5, 45), "sequence": (50, 30, 15, 5)}
+DIMENSIONS = 5  # of an embedding: another number than that of the classes
+COUNTS = {"binary": (90, 10), "multilabel": (10, 40, 5, 45), **dict.fromkeys(NUMBERED, (50, 30, 15, 5))}
 
 
 def profile(loss: Loss, task: str) -> Profile:
@@ -31,12 +33,15 @@ def profile(loss: Loss, task: str) -> Profile:
         batches_per_epoch=8,
         passes=10.0,
         output_kind=loss.reads[0],
-        output_shape=(CLASSES,),
+        output_shape=(DIMENSIONS if task == "embedding" else CLASSES,),
         width=loss.width,
-        classes=CLASSES if task in ("multiclass", "sequence") else 0,
+        classes=CLASSES if task in NUMBERED else 0,
         target_shape=(),
         class_counts=COUNTS.get(task, ()),
         target_mad=2.0,
+        last_layer="head",
+        last_outputs=CLASSES if task in NUMBERED else 1,
+        fixed_end="",
     )
 
 
@@ -59,12 +64,14 @@ def draw(loss: Loss, task: str, seed: int, dtype: torch.dtype, rows: int = ROWS)
         kinds = {"real": raw, "probability": raw.sigmoid(), "log-probability": raw.log_softmax(1) if raw.ndim > 1 else raw}
         return kinds[loss.reads[0]]
 
-    if task in ("multiclass", "sequence"):
-        shape = (rows,) if task == "multiclass" else (rows, STEPS)
+    if task in NUMBERED:
+        shape: tuple[int, ...] = (rows, STEPS) if task == "sequence" else (rows,)
         target = torch.arange(torch.Size(shape).numel()).reshape(shape) % CLASSES
-        yield as_read(normal(rows, CLASSES, *shape[1:])), target
+        columns = DIMENSIONS if task == "embedding" else CLASSES if loss.outputs is None else loss.outputs(profile(loss, task))
+        yield as_read(normal(rows, columns, *shape[1:])), target
         return
-    for shape in ((rows,), (rows, 1)) if task == "binary" else ((rows, CLASSES),) if task == "multilabel" else ((rows,), (rows, 3)):
+    shapes: dict[str, tuple[tuple[int, ...], ...]] = {"binary": ((rows,), (rows, 2, STEPS), (rows, 1)), "multilabel": ((rows, CLASSES),)}
+    for shape in shapes.get(task, ((rows,), (rows, 3))):
         output = (
             normal(*shape[:-1], shape[-1] * loss.width) if len(shape) > 1 else normal(*shape, *((loss.width,) if loss.width > 1 else ()))
         )
@@ -75,10 +82,15 @@ def draw(loss: Loss, task: str, seed: int, dtype: torch.dtype, rows: int = ROWS)
         yield as_read(output), target
 
 
-def _built(function: LossFunction, dtype: torch.dtype) -> LossFunction:
-    """The loss with its buffers (class weights) in the dtype of the outputs, as every caller has to do."""
+def _built(loss: Loss, h: Settings, dtype: torch.dtype) -> LossFunction:
+    """The loss with its buffers (class weights) in the dtype of the outputs, as every caller has to do; what it draws, it draws alike."""
     import torch
 
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        function = loss.build(h)
+    learnt = list(function.parameters()) if isinstance(function, torch.nn.Module) else []
+    assert bool(learnt) == loss.learns, f"{loss.name}: learns is {loss.learns}, and it has {len(learnt)} parameters"
     return function.to(dtype) if isinstance(function, torch.nn.Module) else function
 
 
@@ -106,7 +118,7 @@ def check_values(loss: Loss, seed: int = 0) -> None:
         far = {"real": output.sign() * EXTREME, "probability": output.round(), "log-probability": output - EXTREME}[loss.reads[0]]
         for outputs in (output, far):
             before = outputs.clone(), target.clone()
-            value, gradient = _value_and_gradient(loss.build(h), outputs, target)
+            value, gradient = _value_and_gradient(_built(loss, h, torch.float32), outputs, target)
             assert value.shape == (), f"{case}: a loss is one number, got shape {tuple(value.shape)}"
             assert value.isfinite() and gradient.isfinite().all(), (
                 f"{case}: value {value}, gradient finite {bool(gradient.isfinite().all())}"
@@ -119,7 +131,7 @@ def check_gradient(loss: Loss, seed: int = 0) -> None:
     import torch
 
     for case, h, output, target in _cases(loss, seed, torch.float64):
-        function = _built(loss.build(h), torch.float64)
+        function = _built(loss, h, torch.float64)
         leaf = output.clone().requires_grad_()
         if loss.held_constant:  # it owes a test against its formula; here it shows that it is not called so for nothing
             same = torch.autograd.gradcheck(lambda x, f=function, t=target: f(x, t), (leaf,), raise_exception=False)
@@ -131,13 +143,16 @@ def check_gradient(loss: Loss, seed: int = 0) -> None:
 
 
 def check_mean(loss: Loss, seed: int = 0) -> None:
-    """It is a mean over the batch: neither the order of the examples nor having each of them twice changes it."""
+    """It is a mean over the batch: neither the order of the examples nor having each of them twice changes it.
+
+    Where examples are compared with each other, a batch with each of them twice is another batch.
+    """
     import torch
 
     for case, h, output, target in _cases(loss, seed, torch.float64):
-        function = _built(loss.build(h), torch.float64)
+        function = _built(loss, h, torch.float64)
         order = torch.randperm(len(output), generator=torch.Generator().manual_seed(seed))
-        for rows in (order, order.repeat(2)):
+        for rows in (order,) if loss.pairs else (order, order.repeat(2)):
             torch.testing.assert_close(function(output[rows], target[rows]), function(output, target), rtol=1e-9, atol=1e-12, msg=case)
 
 
@@ -149,7 +164,10 @@ def check_code(loss: Loss, seed: int = 0) -> None:
         code = loss.code(h)
         names: dict[str, object] = {"torch": torch}
         exec("from __future__ import annotations\n" + carried(loss, code), names)
-        ours, theirs = (_value_and_gradient(function, output, target) for function in (loss.build(h), eval(code, names)))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            evaluated = eval(code, names)
+        ours, theirs = (_value_and_gradient(function, output, target) for function in (_built(loss, h, torch.float32), evaluated))
         assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1]), f"{case}: build and {code} differ"
         if loss.stock:
             kind = type(loss.build(h))
@@ -163,13 +181,13 @@ def check_hyperparameters(loss: Loss, seed: int = 0) -> None:
     """Every hyperparameter does something: its example, alone, changes the value or the gradient for some task."""
     import torch
 
-    for name in loss.space:
+    for name in (name for name, hyper in loss.space.items() if not hyper.measured):
         changes = False
         for task in loss.tasks:
             plain, changed = (settings_for(loss, task, s) for s in (loss.defaults(), {**loss.defaults(), name: loss.example[name]}))
             for output, target in draw(loss, task, seed, torch.float32):
-                one, other = (_value_and_gradient(loss.build(h), output, target) for h in (plain, changed))
-                changes = changes or not torch.equal(one[1], other[1])
+                one, other = (_value_and_gradient(_built(loss, h, torch.float32), output, target) for h in (plain, changed))
+                changes = changes or not (torch.equal(one[0], other[0]) and torch.equal(one[1], other[1]))
         assert changes, f"{loss.name}: {name} = {loss.example[name]} changes nothing"
 
 
@@ -201,12 +219,12 @@ def check_link(loss: Loss, seed: int = 0) -> None:
 
     assert (loss.link is None) == (not loss.link_code), f"{loss.name}: link and link_code go together"
     if loss.link is None:
-        assert loss.width == 1, f"{loss.name}: reads {loss.width} outputs a target, so it needs a link"
+        assert loss.width == 1 and loss.outputs is None, f"{loss.name}: reads other outputs than the plain loss, so it needs a link"
         return
     for task in loss.tasks:
         for output, target in draw(loss, task, seed, torch.float32):
-            linked, wanted = loss.link(output), output if task in ("multiclass", "sequence") else target
-            assert linked.numel() == wanted.numel() and linked.isfinite().all(), f"{loss.name}: link gives {tuple(linked.shape)}"
+            linked, wanted = loss.link(output), CLASSES * target.numel() if task in PER_CLASS else target.numel()
+            assert linked.numel() == wanted and linked.isfinite().all(), f"{loss.name}: link gives {tuple(linked.shape)}"
             assert torch.equal(linked, eval(loss.link_code, {"torch": torch, "output": output})), (
                 f"{loss.name}: link is not {loss.link_code}"
             )
@@ -217,7 +235,7 @@ def check_lanes(loss: Loss, seed: int = 0) -> None:
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    for task in loss.tasks:
+    for task in () if loss.learns else loss.tasks:  # one that learns is not trained among others
         h = settings_for(loss, task, loss.example)
         first, second = ([*draw(loss, task, seed + k, torch.float32)] for k in (0, 1))
         for (output, target), (other, its_target) in zip(first, second, strict=True):
@@ -245,6 +263,20 @@ def _lanes_of(function: LossFunction) -> Callable[[torch.Tensor, torch.Tensor], 
     return lanes
 
 
+def check_head(loss: Loss, seed: int = 0) -> None:
+    """Where the model's end cannot be changed, a loss that needs another one says why, and one that does not asks for no change."""
+    for task in loss.tasks:
+        fits = profile(loss, task)
+        head = loss.head(fits)
+        assert (head is not None) == (loss.outputs is not None), f"{loss.name}, {task}: asks for {head} of a model that was made for it"
+        fixed = Profile(**{**vars(fits), "fixed_end": "ends in stone", "last_layer": ""})
+        assert bool(loss.applies(fixed)) == (head is not None), f"{loss.name}, {task}: {loss.applies(fixed) or 'applies to a fixed end'}"
+        plain = Profile(**{**vars(fits), "width": 1.0})
+        if loss.width > 1:
+            wide = loss.head(plain)
+            assert wide is not None and wide.outputs == loss.width and not wide.shared, f"{loss.name}, {task}: {wide} for one output"
+
+
 CHECKS = (
     check_values,
     check_gradient,
@@ -255,4 +287,5 @@ CHECKS = (
     check_applies,
     check_link,
     check_lanes,
+    check_head,
 )

@@ -40,6 +40,9 @@ def draw(task: str, seed: int, rows: int = ROWS) -> Iterator[tuple[torch.Tensor,
             target = (uniform(*shape) < 0.3).long()
             target[0], target[1] = 0, 1
             yield 0.05 + 0.1 * (9 * uniform(*shape)).round(), target  # ten different scores: ties everywhere
+    elif task == "embedding":
+        target = torch.arange(rows) % CLASSES
+        yield 3 * uniform(rows, 5) - 1, target
     else:
         target = torch.randint(CLASSES, (rows,), generator=generator)
         target[:CLASSES] = torch.arange(CLASSES)
@@ -50,8 +53,8 @@ def perfect(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """The scores of a model that knows the target."""
     import torch
 
-    if scores.ndim > target.ndim:
-        return torch.nn.functional.one_hot(target, scores.shape[1]).to(scores.dtype)
+    if scores.ndim > target.ndim:  # of embeddings too: a direction a class
+        return torch.nn.functional.one_hot(target, max(scores.shape[1], int(target.max()) + 1)).to(scores.dtype)
     return target.to(scores.dtype)
 
 
@@ -100,14 +103,19 @@ def check_mean(metric: Metric, seed: int = 0) -> None:
 
 
 def check_resampling(metric: Metric, seed: int = 0) -> None:
-    """Order does not matter, and every example twice is the same set: what a resample of examples takes for granted."""
+    """Order does not matter, and every example twice is the same set: what a resample of examples takes for granted.
+
+    A metric whose examples are judged among each other is never recomputed on a resample, so it has to give a value for each example.
+    """
     import torch
 
     for task in metric.tasks:
         for scores, target in draw(task, seed):
             whole = metric.whole(scores, target)
             order = torch.randperm(len(target), generator=torch.Generator().manual_seed(seed))
-            for name, rows in (("another order", order), ("every example twice", order.repeat(2))):
+            assert not metric.among_others or metric.each is not None, f"{metric.name}: values among others have to be given each"
+            repeated = () if metric.among_others else (("every example twice", order.repeat(2)),)
+            for name, rows in (("another order", order), *repeated):
                 value = metric.whole(scores[rows], target[rows])
                 same = math.isclose(value, whole, rel_tol=1e-9, abs_tol=1e-12)
                 assert same, f"{metric.name}, {task}, seed {seed}: {value} with {name}, {whole} without"

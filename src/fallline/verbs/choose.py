@@ -26,6 +26,7 @@ def choose(
     text: flags.Text = None,
     horizon: flags.Horizon = None,
     lookback: flags.Lookback = None,
+    covariates: flags.Covariates = None,
     positive: flags.Positive = None,
     epochs: flags.Epochs = None,
     batch_size: flags.BatchSize = None,
@@ -72,7 +73,7 @@ def choose(
         seed = _seed(seed, planned.seed if planned else None)
         problem = open_problem(
             source, seed=seed, target=target, metric=metric, direction=direction, task=task, time=time, group=group,
-            text=text, horizon=horizon, lookback=lookback, positive=positive, epochs=epochs, batch_size=batch_size,
+            text=text, horizon=horizon, lookback=lookback, covariates=covariates, positive=positive, epochs=epochs, batch_size=batch_size,
         )  # fmt: skip
         if dry_run:
             setting = prepare(problem, seed=seed, device=device)

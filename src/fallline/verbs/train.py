@@ -32,6 +32,7 @@ def train(
     text: flags.Text = None,
     horizon: flags.Horizon = None,
     lookback: flags.Lookback = None,
+    covariates: flags.Covariates = None,
     positive: flags.Positive = None,
     epochs: flags.Epochs = None,
     batch_size: flags.BatchSize = None,
@@ -50,7 +51,7 @@ def train(
 
         problem = open_problem(
             source, seed=chosen.seed, target=target, metric=metric, direction=direction, task=task, time=time, group=group,
-            text=text, horizon=horizon, lookback=lookback, positive=positive, epochs=epochs, batch_size=batch_size,
+            text=text, horizon=horizon, lookback=lookback, covariates=covariates, positive=positive, epochs=epochs, batch_size=batch_size,
         )  # fmt: skip
         for note in problem.origin.notes:
             progress.say(note)

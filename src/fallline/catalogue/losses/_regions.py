@@ -8,9 +8,12 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 
-def flattened(values: torch.Tensor) -> torch.Tensor:
-    """(N, C, ...) as (places, C); yes-or-no values of one column as (places, 1)."""
-    return values.unsqueeze(1) if values.ndim == 1 else values.movedim(1, -1).flatten(0, -2)
+def in_places(values: torch.Tensor, classes: bool) -> torch.Tensor:
+    """Classes (N, C, ...) as (places, C). Yes or no as (places, columns): several labels (N, L) are several columns, a mask of any shape,
+    (N, H, W) or (N, 1, H, W), asks one question at every place."""
+    if classes:
+        return values.movedim(1, -1).flatten(0, -2)
+    return values.reshape(len(values), -1) if values.ndim <= 2 else values.reshape(-1, 1)
 
 
 def truth_of(output: torch.Tensor, target: torch.Tensor, ignore_index: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -19,7 +22,7 @@ def truth_of(output: torch.Tensor, target: torch.Tensor, ignore_index: int) -> t
     Places that do not count are weighed with zero and not left out, so that no shape depends on the data.
     """
     if output.shape == target.shape:
-        truth = flattened(target)
+        truth = in_places(target, classes=False)
         return truth, torch.ones_like(truth[:, :1])
     kept = (target != ignore_index).flatten().unsqueeze(1)
     classes = torch.arange(output.shape[1], device=target.device)
@@ -33,7 +36,7 @@ def tversky_loss(
 
     def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         truth, counts = truth_of(output, target, ignore_index)
-        logits = flattened(output)
+        logits = in_places(output, classes=output.shape != target.shape)
         probability = logits.sigmoid() if output.shape == target.shape else logits.softmax(dim=1)
         # Means in the place of sums: `smooth` then does not depend on the size of the batch.
         weight = counts / counts.sum()
@@ -64,7 +67,7 @@ def lovasz_loss(ignore_index: int) -> Callable[[torch.Tensor, torch.Tensor], tor
 
     def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         truth, counts = truth_of(output, target, ignore_index)
-        logits = flattened(output)
+        logits = in_places(output, classes=output.shape != target.shape)
         if output.shape == target.shape:
             errors, present = (1.0 - logits * (2.0 * truth - 1.0)).clamp(min=0.0), torch.ones_like(truth[0])
         else:

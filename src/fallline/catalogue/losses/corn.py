@@ -57,7 +57,7 @@ ENTRY = Loss(
     source="Shi, Cao and Raschka (2023)",
     space={"ignore_index": IGNORE},
     example={"ignore_index": 0},
-    tasks=("multiclass",),
+    tasks=("ordinal", "multiclass"),
     reads=("real",),
     build=lambda h: corn_loss(ignore_index=int(h["ignore_index"])),
     code=lambda h: f"corn_loss(ignore_index={int(h['ignore_index'])})",
@@ -67,5 +67,7 @@ ENTRY = Loss(
         " + torch.nn.functional.pad(torch.nn.functional.logsigmoid(-output[:, :-1]), (0, 1))"
     ),
     on_request="needs classes whose numbers are an order, which the data cannot tell; name it where they are",
+    told_by=("ordinal",),
+    metrics=("mae", "within_one"),
     aliases=("ordinal",),
 )

@@ -45,7 +45,7 @@ ENTRY = Loss(
         "ignore_index": IGNORE,
     },
     example={"balance": 0.9, "weight": [0.5, 1.0, 2.0, 4.0], "ignore_index": 0},
-    tasks=("multiclass", "sequence"),
+    tasks=("multiclass", "ordinal", "sequence"),
     reads=("real",),
     build=lambda h: weighted_cross_entropy(h),  # written here: an entry's page is looked for where its build is
     code=weighted_code,

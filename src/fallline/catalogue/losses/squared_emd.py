@@ -48,10 +48,12 @@ ENTRY = Loss(
     source="Epstein (1969); Hou, Yu and Samaras (2016)",
     space={"ignore_index": IGNORE},
     example={"ignore_index": 0},
-    tasks=("multiclass",),
+    tasks=("ordinal", "multiclass"),
     reads=("real",),
     build=lambda h: squared_emd(ignore_index=int(h["ignore_index"])),
     code=lambda h: f"squared_emd(ignore_index={int(h['ignore_index'])})",
     on_request="needs classes whose numbers are an order, which the data cannot tell; name it where they are",
+    told_by=("ordinal",),
+    metrics=("mae", "quadratic_kappa"),
     aliases=("emd", "ranked_probability_score", "rps"),
 )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fallline._bench import Diverged, Workbench
 from fallline._errors import FalllineError
-from fallline._parts import lane_parts
+from fallline._parts import lane_parts, learnt
 from fallline._step import Training
 from fallline.engines import EngineEntry, Goal, Measurement, Trial
 from fallline.engines._lane import Lane, measured, standing, told
@@ -71,6 +71,9 @@ class Fused:
                 yield Measurement(trial=goal.trial.name, step=0, fault=told(error))
                 continue
             assert isinstance(training, Training), "a problem with a loop of its own was refused"
+            if learnt(training.loss):
+                yield replace(self._lane.run(goal, pulse), note="not fused: its loss learns too")
+                continue
             seat = _Seat(goal, training, training.step, training.eval_s)
             together.setdefault((goal.trial.recipe.seed, training.step, goal.until), []).append(seat)
         for seats in together.values():

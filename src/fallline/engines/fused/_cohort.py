@@ -20,6 +20,7 @@ from fallline._recipe import Part
 from fallline._step import CHUNK, PULSE_S, Training
 from fallline.engines.fused._blocks import Column, Key, blocks_of, key_of
 from fallline.engines.fused._program import LossGroup, Program
+from fallline.metrics import NUMBERED
 
 AGREES = {torch.float32: 1e-3, torch.float64: 1e-9}  # of the gradient's length: sums in another order move its digits, an error moves more
 
@@ -212,7 +213,7 @@ class Cohort:
 
     def _loss(self, training: Training) -> Callable[[Tensor, Tensor], Tensor]:
         """A lane's loss as `Training` calls it."""
-        if training.recipe.loss.own or self.bench.judge.task in ("multiclass", "sequence"):
+        if training.recipe.loss.own or self.bench.judge.task in NUMBERED:
             return training.loss
         return lambda output, target: training.loss(output, target.to(output.dtype))
 
