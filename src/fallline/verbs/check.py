@@ -82,8 +82,9 @@ def _report(findings: Findings, output_format: flags.OutputFormat) -> None:
 
 def document(finding: Finding) -> dict[str, Any]:
     """A finding as plain JSON: a number that is not finite is told as a word, which JSON has no figure for."""
-    plain = dataclasses.asdict(finding)
+    plain = {entry.name: getattr(finding, entry.name) for entry in dataclasses.fields(finding)}
     plain["figures"] = {name: value if math.isfinite(value) else str(value) for name, value in finding.figures.items()}
+    plain["changes"] = [change.document() for change in finding.changes]
     plain["consequences"] = [document(below) for below in finding.consequences]
     return plain
 
