@@ -1,0 +1,286 @@
+"""Fix: the remedies of a diagnosis tried against the set-up as it is, beside a blind sweep of learning rates; the proven ones are kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from fallline._arm import SEEDS, Arm, Trials
+from fallline._budget import Clock, DeadlineReached, seconds
+from fallline._check import RUN_FOR, Findings, check, untouched
+from fallline._errors import UsageError
+from fallline._problem import Problem
+from fallline._repair import BLIND, NOT_PROVEN, NOTHING_TO_TRY, REPAIRED, Repair, Tried, Written
+from fallline._verdict import BETTER, NO_DIFFERENCE
+from fallline.changes import optimizers
+from fallline.rules import Finding
+
+PRICE = 30.0  # plain trainings: the set-up twice, remedies for fourteen (three rounds of a few), and as much for the sweep
+LEAST = 6.0  # the set-up twice, a remedy twice and two learning rates
+ROUNDS = 4  # a cause, what it hid, and what that hid
+SWEEP = (0.1, 10.0, 0.3, 3.0, 0.01, 100.0, 0.03, 30.0)  # factors of lr in the order in which a blind search would try them
+FEWEST = 4  # learning rates, also where the remedies took fewer trainings: fewer are no sweep
+
+
+def fix(
+    problem: Problem,
+    *,
+    price: float = PRICE,
+    budget: str | float | None = None,
+    run_for: float = RUN_FOR,
+    seed: int = 0,
+    device: str | None = None,
+    say: Callable[[str], None] | None = None,
+    clock: Clock | None = None,
+) -> Repair:
+    """Look for faults, try each remedy that can be made from outside, and keep what is proven; the user's objects stay as they are.
+
+    Valid decides; audit reports, where there is one. A remedy is proven when the 95 % interval of its difference from the set-up without
+    it, over examples and seeds, excludes zero on the good side.
+
+    Args:
+        price: plain trainings that the trial may cost in all; half of what the set-up itself leaves goes to the blind sweep.
+        budget: wall time such as "10m" after which nothing more is tried.
+        run_for: seconds that each look for faults may train.
+        seed: of splits, initial weights, batch order and draws; each is trained from this seed, what counts from the next too.
+        say: receives one line an event; None: quiet.
+
+    Raises:
+        UsageError, RefusedError: one message with what to do.
+    """
+    if not price >= LEAST:
+        raise UsageError(
+            f"price must be at least {LEAST:g} plain trainings (the set-up and a remedy, twice each, and a sweep), got {price!r}"
+        )
+    clock = clock or Clock(None if budget is None else seconds(budget))
+    with untouched(problem):
+        return _Search(problem, price, run_for, seed, device, say or _quiet, clock).run()
+
+
+@dataclass
+class _Search:
+    """One trial of remedies: rounds of trying, each on what the round before has kept."""
+
+    problem: Problem
+    price: float
+    run_for: float
+    seed: int
+    device: str | None
+    say: Callable[[str], None]
+    clock: Clock
+    tried: list[Tried] = field(default_factory=list)
+    sweep: list[Tried] = field(default_factory=list)
+    written: dict[str, Written] = field(default_factory=dict)
+
+    def run(self) -> Repair:
+        began = time.perf_counter()
+        findings = self._looked(self.problem)
+        every = list(_flat(findings))
+        own_audit = self.problem.audit is not None
+        self.trials = Trials(
+            self.seed, self.device, own_audit and any(change.mends_valid for finding in every for change in finding.changes),
+            own_audit or self.problem.valid is None, self.clock.pulse,
+        )  # fmt: skip
+        self.base = self.trials.train(self.problem)
+        self.trials.again(self.base, SEEDS[1])
+        self.own = self._spent()
+        self.say(f"as it is: {_value(self.base)}")
+        best = self._rounds(findings)
+        remedies = self._spent() - self.own
+        blind = self._swept(remedies)
+        status, best, against = self._chosen(best, blind)
+        self._to_write(every, best)
+        comparison = self.trials.compared(best, self.base, reports=True) if best is not self.base else None
+        judge = next((arm.setting.judge for arm in (best, self.base) if arm.setting is not None), None)
+        alone = self.trials.compared(best, best, reports=True, seeds=False)
+        after = None if alone is None else alone.mine
+        cost = {"trainings": round(self._spent(), 2), "remedies": round(remedies, 2), "seconds": round(time.perf_counter() - began, 1)}
+        before = comparison.theirs if comparison is not None else after if best is self.base else None
+        return Repair(
+            status=status, problem=best.problem, recipe=best.recipe, findings=findings, kept=best.changes, tried=tuple(self.tried),
+            sweep=tuple(self.sweep), written=tuple(self.written.values()), metric="" if judge is None else judge.metric.name,
+            direction="" if judge is None else judge.metric.direction, before=before, after=after, comparison=comparison,
+            against_sweep=against, reported_on=self._reported_on(), cost=cost,
+            by_seed={"before": tuple(self.base.values.values()), "after": tuple(best.values.values())},
+        )  # fmt: skip
+
+    # rounds
+
+    def _rounds(self, findings: Findings) -> Arm:
+        best = self.base
+        for turn in range(1, ROUNDS + 1):
+            found = self._round(turn, best, findings)
+            if found is None:
+                break
+            best = found
+            self.say(f"kept: {'; '.join(change.words for change in best.changes)}")
+            if self._left() <= 0:
+                break
+            findings = self._looked(best.problem)
+        return best
+
+    def _round(self, turn: int, best: Arm, findings: Findings) -> Arm | None:
+        """The best proven arm of one round; None where none is proven."""
+        proven: list[tuple[Finding, Arm, int]] = []  # with the place of its line
+        seen = set[str]()  # what two findings offer is tried once
+        for grave in (True, False):  # what is only worth knowing is tried where nothing else has helped
+            for root in findings:
+                for finding in (root, *root.consequences):
+                    if (finding.severity != "info") is not grave or not finding.changes:
+                        continue
+                    got = self._tried(turn, best, finding, seen)
+                    proven += [(finding, arm, place) for arm, place in got]
+                    if got:
+                        break  # what the cause explains is looked at again once it is mended
+            if proven:
+                break
+        proven += self._combined(turn, best, proven)
+        ranked = sorted(proven, key=lambda entry: self._rank(entry[1]))
+        for _, arm, place in ranked:
+            if self._confirmed(arm, best):
+                self.tried[place] = replace(self.tried[place], kept=True)
+                return arm
+            self.tried[place] = replace(self.tried[place], status=NO_DIFFERENCE, reason="not with another seed")
+        return None
+
+    def _tried(self, turn: int, best: Arm, finding: Finding, seen: set[str]) -> list[tuple[Arm, int]]:
+        """The proven arms among a finding's changes."""
+        proven = []
+        for change in finding.changes:
+            if change.words in seen or self._left() <= 0:
+                continue
+            if change.mends_valid and not self.trials.on_audit:
+                continue  # nobody can judge it; it is told as a line to write
+            seen.add(change.words)
+            arm = self.trials.train(self.problem, (*best.changes, change))
+            row = self._row((finding.code,), change.words, change.source, turn, arm, best)
+            self.tried.append(row)
+            if row.proven:
+                proven.append((arm, len(self.tried) - 1))
+        return proven
+
+    def _combined(self, turn: int, best: Arm, proven: list[tuple[Finding, Arm, int]]) -> list[tuple[Finding, Arm, int]]:
+        """The best proven remedy of each finding, all at once, the root first."""
+        leaders: dict[str, tuple[Finding, Arm]] = {}
+        for finding, arm, _ in proven:
+            if finding.code not in leaders or arm.better_than(leaders[finding.code][1]):
+                leaders[finding.code] = (finding, arm)
+        if len(leaders) < 2 or self._left() <= 0:
+            return []
+        changes = tuple(arm.changes[-1] for _, arm in leaders.values())
+        both = self.trials.train(self.problem, (*best.changes, *changes))
+        words, source = " + ".join(change.words for change in changes), "; ".join(change.source for change in changes)
+        row = self._row(tuple(leaders), words, source, turn, both, best)
+        self.tried.append(row)
+        return [(next(iter(leaders.values()))[0], both, len(self.tried) - 1)] if row.proven else []
+
+    def _row(self, codes: tuple[str, ...], words: str, source: str, turn: int, arm: Arm, best: Arm) -> Tried:
+        comparison = self.trials.compared(arm, best)
+        status = self.trials.status(arm, best, comparison)
+        self.say(f"{words}: {_value(arm)}, {status}")
+        return Tried(
+            codes=codes, changes=arm.changes, words=words, source=source, round=turn,
+            before=best.value if comparison is None else comparison.theirs, after=arm.value,
+            interval=None if comparison is None else comparison.interval, status=status, reason=arm.fault,
+        )  # fmt: skip
+
+    def _confirmed(self, arm: Arm, best: Arm) -> bool:
+        """Whether it is still better when both were trained from two seeds."""
+        try:
+            self.trials.again(arm, SEEDS[1])
+        except DeadlineReached:
+            return False
+        if best.value is None:
+            return len(arm.values) == len(SEEDS) or arm.late
+        return self.trials.status(arm, best, self.trials.compared(arm, best)) == BETTER
+
+    def _rank(self, arm: Arm) -> float:
+        assert arm.setting is not None and arm.value is not None
+        return arm.setting.judge.sign * arm.value
+
+    # the blind sweep
+
+    def _swept(self, work: float) -> Arm | None:
+        """The best of as many learning rates as the remedies have cost trainings, on the user's set-up."""
+        best: Arm | None = None
+        for count, factor in enumerate(SWEEP):
+            if count >= max(FEWEST, work) or self._spent() >= self.price or self.clock.left_s <= 0 or not self.tried:
+                break
+            change = optimizers.scaled_lr(factor)
+            arm = self.trials.train(self.problem, (change,))
+            self.sweep.append(self._row((), change.words, change.source, 1, arm, self.base))
+            if arm.value is not None and (best is None or arm.better_than(best)):
+                best = arm
+        return best
+
+    def _chosen(self, best: Arm, blind: Arm | None) -> tuple[str, Arm, str]:
+        """What is kept, and how it stands beside the best of the sweep."""
+        mended = best is not self.base
+        status = REPAIRED if mended else NOT_PROVEN if self.tried else NOTHING_TO_TRY
+        if blind is None:
+            return status, best, BETTER if mended and self.sweep else ""  # none of the sweep trains
+        if mended:
+            against = self.trials.status(best, blind, self.trials.compared(best, blind))
+            if self.trials.status(blind, best, self.trials.compared(blind, best)) != BETTER or not self._confirmed(blind, best):
+                return status, best, against
+        elif self.trials.status(blind, self.base, self.trials.compared(blind, self.base)) != BETTER or not self._confirmed(
+            blind, self.base
+        ):
+            return status, best, ""
+        return BLIND, blind, ""
+
+    # what else is said
+
+    def _looked(self, problem: Problem) -> Findings:
+        self.say("looking for faults")
+        return check(problem, run_for=self.run_for)
+
+    def _to_write(self, findings: list[Finding], best: Arm) -> None:
+        """Findings above info whose remedy nobody could try, or whose valid could not judge it."""
+        for finding in findings:
+            untried = all(finding.code not in row.codes for row in self.tried)
+            symptom = "other findings" in finding.remedy
+            if finding.severity == "info" or not untried or symptom or (best is not self.base and finding.changes):
+                continue
+            reason = ""
+            if any(change.mends_valid for change in finding.changes):
+                reason = "valid itself is at fault and cannot judge it; give an audit split to have it tried"
+            elif finding.changes:
+                reason = "not tried: price or time were over, or what it follows from was mended first"
+            self.written[finding.code] = Written(
+                code=finding.code, title=finding.title, place=finding.place, remedy=finding.remedy, reason=reason
+            )
+
+    def _reported_on(self) -> str:
+        if self.trials.on_audit:
+            return "half of audit; the other half decided, since valid itself is at fault"
+        return "audit" if self.trials.reports_audit else "valid, which decided too: no audit split was given"
+
+    def _plain(self) -> float:
+        """Updates of one plain training; of the first that could be planned, where the set-up as it is cannot."""
+        return max(self.base.length or self.trials.first_length, 1)
+
+    def _spent(self) -> float:
+        """Plain trainings so far."""
+        return self.trials.updates / self._plain()
+
+    def _left(self) -> float:
+        """Plain trainings that remedies may still cost, the second seeds and as many learning rates kept back."""
+        if self.clock.left_s <= 0:
+            return 0.0
+        return (self.price - len(SEEDS)) / 2 - (self._spent() - self.own)
+
+
+def _flat(findings: Findings) -> Iterator[Finding]:
+    for root in findings:
+        yield root
+        yield from root.consequences
+
+
+def _value(arm: Arm) -> str:
+    return arm.fault if arm.value is None else f"{arm.value:.4g}"
+
+
+def _quiet(_: str) -> None:
+    pass
