@@ -1,6 +1,6 @@
 """What `fallline.fix` closes of the gap between a faulty program and its repaired twin, beside a blind sweep of learning rates.
 
-Run: python benchmarks/fixes.py [--cases tests/faults] [--record fixes.jsonl] [--only v17 v07] [--price 30] > benchmarks/fixes.md
+Run: python benchmarks/fixes.py [--cases tests/faults] [--record fixes.jsonl] [--only v17 v07] [--price 40] > benchmarks/fixes.md
 A folder of cases holds modules v*.py with FAULT, HARM, faulty() and healthy(). Every program is trained by Fallline's own code from seeds 0
 and 1. The share of the gap is (fixed - faulty) / (healthy - faulty) on what reports: audit where the case gives one, else valid. A faulty
 program that diverges, or ends worse than it began, is put at the metric of its untrained model, so that no share is large for nothing.
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 import fallline
-from fallline._arm import SEEDS, Arm, Trials
+from fallline._arm import SEEDS, Arm, Arms
 
 ROOT = Path(__file__).resolve().parents[1]
 ENOUGH = 0.8  # of the gap: a repair
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--cases", type=Path, default=ROOT / "tests" / "faults")
     parser.add_argument("--record", type=Path, default=Path("fixes.jsonl"))
     parser.add_argument("--only", nargs="*", default=[])
-    parser.add_argument("--price", type=float, default=30.0)
+    parser.add_argument("--price", type=float, default=40.0)
     parser.add_argument("--run-for", type=float, default=30.0)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -63,12 +63,12 @@ def measured(name: str, case: ModuleType, price: float, run_for: float) -> dict[
     seconds = time.perf_counter() - began
     own_audit = case.faulty().audit is not None
     on_audit = own_audit and "half of audit" in repair.reported_on
-    trials = Trials(seed=0, device=None, on_audit=on_audit, reports_audit=own_audit, pulse=lambda: None)
-    healthy = trials.train(case.healthy())
+    arms = Arms(seed=0, device=None, on_audit=on_audit, reports_audit=own_audit, pulse=lambda: None)
+    healthy = arms.train(case.healthy())
     untrained = floor(case, healthy)
     sign = 1.0 if repair.direction == "min" else -1.0
     faulty = repair.before if repair.before is not None and sign * repair.before < sign * untrained else untrained
-    right = healthy.value if not own_audit else reported(trials, healthy)
+    right = healthy.value if not own_audit else reported(arms, healthy)
     gap = right - faulty
     swept = [row.after for row in repair.sweep if row.after is not None]
     blind = min(swept, key=lambda value: sign * value) if swept else None
@@ -94,8 +94,8 @@ def floor(case: ModuleType, healthy: Arm) -> float:
     return bench.look(bench.problem.new_model(SEEDS[0]), healthy.recipe)
 
 
-def reported(trials: Trials, arm: Arm) -> float:
-    comparison = trials.compared(arm, arm, reports=True, seeds=False)
+def reported(arms: Arms, arm: Arm) -> float:
+    comparison = arms.compared(arm, arm, reports=True, seeds=False)
     assert comparison is not None
     return comparison.mine
 

@@ -45,13 +45,38 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 CHANGES = [
-    optimizers.scaled_lr(0.1), optimizers.holding_all(), optimizers.over_the_model(), optimizers.plain_adam_options(),
-    optimizers.decoupled_decay(), optimizers.levelled_groups(), optimizers.descending(), optimizers.thawed(["0.weight"]),
-    losses.negated(), losses.same_shape(), losses.averaged(), losses.plain("numbers"), layers.group_norms(), layers.drawn_anew(),
-    layers.dropout_of(0.2), layers.norm_momentum(0.3), layers.registered(), layers.rectified_between(["0"]), schedules.cosine(10),
-    schedules.warm_up(10), schedules.without(), loops.emptying(), loops.averaging(2), loops.training_mode(), loops.evaluation_mode(),
-    loops.plain(), data.shuffled(), data.filled(), data.standardised_targets(torch.zeros(1), torch.ones(1)),
-]  # fmt: skip
+    optimizers.scaled_lr(0.1),
+    optimizers.holding_all(),
+    optimizers.over_the_model(),
+    optimizers.plain_adam_options(),
+    optimizers.decoupled_decay(),
+    optimizers.adam(),
+    optimizers.levelled_groups(),
+    optimizers.descending(),
+    optimizers.thawed(["0.weight"]),
+    losses.negated(),
+    losses.same_shape(),
+    losses.averaged(),
+    losses.plain("numbers"),
+    layers.group_norms(),
+    layers.drawn_anew(),
+    layers.dropout_of(0.2),
+    layers.norm_momentum(0.3),
+    layers.registered(),
+    layers.rejoined(),
+    layers.rectified_between(["0"]),
+    schedules.cosine(10),
+    schedules.warm_up(10),
+    schedules.without(),
+    loops.emptying(),
+    loops.averaging(2),
+    loops.training_mode(),
+    loops.evaluation_mode(),
+    loops.plain(),
+    data.shuffled(),
+    data.filled(),
+    data.standardised_targets(torch.zeros(1), torch.ones(1)),
+]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.words)
@@ -301,3 +326,56 @@ def test_arguments_are_said_as_they_are_written() -> None:
     assert change.document() == {"change": "30 epochs", "source": "Problem(epochs=30)", "arguments": {"epochs": 30}}
     with seeded(0):
         assert change.make(numbers()).epochs == 30
+
+
+class Cut(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third, self.last = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            x = self.first(x).tanh()
+        x = self.second(x).tanh().detach()
+        return self.last(self.third(x).tanh().data)  # type: ignore[no-any-return]
+
+
+def test_a_cut_graph_is_joined_again_and_gradients_are_those_of_a_whole_one() -> None:
+    problem = numbers(model=Cut, precision="64")
+    model = layers.rejoined().make(problem).new_model(0)
+    x = torch.randn(5, 6, dtype=torch.float64)
+    whole = model.last(model.third(model.second(model.first(x).tanh()).tanh()).tanh())  # type: ignore[operator]  # layers
+    parameters = list(model.parameters())
+    wanted = torch.autograd.grad(whole.square().sum(), parameters)
+    for each in (model, copy.deepcopy(model)):
+        found = torch.autograd.grad(each(x).square().sum(), list(each.parameters()))
+        assert all(torch.allclose(mine, theirs) for mine, theirs in zip(found, wanted, strict=True))
+    with torch.no_grad():
+        assert not model(x).requires_grad
+
+
+def test_columns_of_valid_are_brought_to_the_scale_of_train_and_audit_only_where_it_is_like_valid() -> None:
+    x, y = rows(400, 1)
+    other = rows(400, 2)[0]
+    off = other * torch.tensor([10.0, 1, 1, 1, 1, 1]) + torch.tensor([5.0, 0, 0, 0, 0, 0])
+    scales = [(part.double().mean(0), part.double().std(0)) for part in (x, off)]
+    columns = torch.tensor([True, False, False, False, False, False])
+    change = data.prepared_alike(scales[0], scales[1], columns)
+    changed = change.make(numbers(train=(x, y), valid=(off, y), audit=(other, y)))
+    assert torch.allclose(changed.valid[0].mean(0)[0], x.mean(0)[0], atol=1e-4)
+    assert torch.equal(changed.valid[0][:, 1:], off[:, 1:])
+    assert torch.equal(changed.audit[0], other)
+    assert torch.equal(change.make(numbers(train=(x, y), valid=(off, y), audit=(off, y))).audit[0], changed.valid[0])
+
+
+def test_labels_are_moved_on_all_splits() -> None:
+    x, y = rows(30, 1)
+    labels = (y[:, 0] > 0).long() + 1
+    changed = data.renumbered(-1).make(classes(train=(x, labels), valid=(x, labels)))
+    assert changed.train[1].tolist() == changed.valid[1].tolist() == (labels - 1).tolist()
+
+
+def test_what_cannot_be_changed_from_outside_says_why() -> None:
+    dataset = [(torch.randn(6), torch.tensor(0)) for _ in range(4)]
+    with pytest.raises(ValueError, match="as \\(inputs, target\\) tensors"):
+        data.moved_targets(1).make(classes(train=dataset))

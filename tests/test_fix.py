@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import fallline
-from fallline._arm import SEEDS, Trials
+from fallline._arm import SEEDS, Arms
 from fallline._cli import main
 from fallline._train import train
 from fallline.changes import Change, arguments, optimizers
@@ -30,9 +30,9 @@ def slow(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=1e-5)
 
 
-def trials(**changes: Any) -> Trials:
+def arms(**changes: Any) -> Arms:
     usual: dict[str, Any] = {"seed": 0, "device": None, "on_audit": False, "reports_audit": False, "pulse": lambda: None}
-    return Trials(**{**usual, **changes})
+    return Arms(**{**usual, **changes})
 
 
 def test_an_lr_that_is_far_too_low_is_raised_and_the_sweep_is_told_beside_it() -> None:
@@ -80,7 +80,7 @@ def test_objects_of_the_user_are_as_before() -> None:
 
 def test_a_remedy_for_a_loop_keeps_the_loop() -> None:
     problem = looped("never emptied", epochs=3)
-    found = trials()
+    found = arms()
     base = found.train(problem)
     assert base.setting is not None
     assert base.length == 3 * base.setting.steps_per_epoch
@@ -101,7 +101,7 @@ def test_nothing_is_tried_where_nothing_is_wrong() -> None:
 
 
 def test_a_change_that_does_nothing_is_not_proven() -> None:
-    found = trials()
+    found = arms()
     base, same = found.train(numbers(epochs=2)), found.train(numbers(epochs=2), (arguments("the same", shuffle=True),))
     for arm in (base, same):
         found.again(arm, SEEDS[1])
@@ -115,7 +115,7 @@ def test_what_fails_is_a_result_with_its_reason() -> None:
     def broken(_: fallline.Problem) -> fallline.Problem:
         raise ValueError("no such layer")
 
-    found = trials()
+    found = arms()
     base = found.train(numbers(epochs=1))
     arm = found.train(numbers(epochs=1), (Change(words="", source="", make=broken),))
     wild = found.train(numbers(epochs=1), (optimizers.scaled_lr(1e9),))
@@ -126,7 +126,7 @@ def test_what_fails_is_a_result_with_its_reason() -> None:
 
 
 def test_audit_reports_where_there_is_one_and_valid_decides() -> None:
-    found = trials(reports_audit=True)
+    found = arms(reports_audit=True)
     arm = found.train(numbers(epochs=1, audit=rows(200, 9)))
     decided, reported = found.compared(arm, arm), found.compared(arm, arm, reports=True)
     assert decided is not None
@@ -136,7 +136,7 @@ def test_audit_reports_where_there_is_one_and_valid_decides() -> None:
 
 
 def test_halves_of_audit_decide_and_report_where_valid_is_at_fault() -> None:
-    found = trials(on_audit=True, reports_audit=True)
+    found = arms(on_audit=True, reports_audit=True)
     audit = rows(200, 9)
     arm = found.train(numbers(epochs=1, audit=audit))
     assert arm.setting is not None

@@ -1,4 +1,4 @@
-"""Arm: one set-up in the trial of remedies, trained to its end as any training is, and how two of them are compared."""
+"""Arm: one of the set-ups that `fix` compares, trained to its end as any training is, and how two of them are compared."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Arm:
 
 
 @dataclass
-class Trials:
+class Arms:
     """Trains arms and compares them, all on the same splits, seeds and looks."""
 
     seed: int
     device: str | None
-    on_audit: bool  # valid itself is at fault: one half of audit decides and the other reports
+    on_audit: bool  # valid cannot judge all changes: one half of audit decides and the other reports
     reports_audit: bool  # an audit split was given or carved off; else valid reports too
     pulse: Callable[[], None]
     updates: float = 0.0  # of all trainings so far

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from fallline._arm import SEEDS, Arm, Trials
+from fallline._arm import SEEDS, Arm, Arms
 from fallline._budget import Clock, DeadlineReached, seconds
 from fallline._check import RUN_FOR, Findings, check, untouched
 from fallline._errors import UsageError
@@ -16,7 +16,7 @@ from fallline._verdict import BETTER, NO_DIFFERENCE
 from fallline.changes import optimizers
 from fallline.rules import Finding
 
-PRICE = 30.0  # plain trainings: the set-up twice, remedies for fourteen (three rounds of a few), and as much for the sweep
+PRICE = 40.0  # plain trainings at most: the set-up twice, nineteen for remedies (a length tripled twice over is the dearest), as much blind
 LEAST = 6.0  # the set-up twice, a remedy twice and two learning rates
 ROUNDS = 4  # a cause, what it hid, and what that hid
 SWEEP = (0.1, 10.0, 0.3, 3.0, 0.01, 100.0, 0.03, 30.0)  # factors of lr in the order in which a blind search would try them
@@ -40,7 +40,7 @@ def fix(
     it, over examples and seeds, excludes zero on the good side.
 
     Args:
-        price: plain trainings that the trial may cost in all; half of what the set-up itself leaves goes to the blind sweep.
+        price: plain trainings that this may cost in all; half of what the set-up itself leaves goes to the blind sweep.
         budget: wall time such as "10m" after which nothing more is tried.
         run_for: seconds that each look for faults may train.
         seed: of splits, initial weights, batch order and draws; each is trained from this seed, what counts from the next too.
@@ -60,7 +60,7 @@ def fix(
 
 @dataclass
 class _Search:
-    """One trial of remedies: rounds of trying, each on what the round before has kept."""
+    """One search for a repair: rounds of trying, each on what the round before has kept."""
 
     problem: Problem
     price: float
@@ -78,12 +78,12 @@ class _Search:
         findings = self._looked(self.problem)
         every = list(_flat(findings))
         own_audit = self.problem.audit is not None
-        self.trials = Trials(
-            self.seed, self.device, own_audit and any(change.mends_valid for finding in every for change in finding.changes),
+        self.arms = Arms(
+            self.seed, self.device, own_audit and any(change.beyond_valid for finding in every for change in finding.changes),
             own_audit or self.problem.valid is None, self.clock.pulse,
         )  # fmt: skip
-        self.base = self.trials.train(self.problem)
-        self.trials.again(self.base, SEEDS[1])
+        self.base = self.arms.train(self.problem)
+        self.arms.again(self.base, SEEDS[1])
         self.own = self._spent()
         self.say(f"as it is: {_value(self.base)}")
         best = self._rounds(findings)
@@ -91,9 +91,9 @@ class _Search:
         blind = self._swept(remedies)
         status, best, against = self._chosen(best, blind)
         self._to_write(every, best)
-        comparison = self.trials.compared(best, self.base, reports=True) if best is not self.base else None
+        comparison = self.arms.compared(best, self.base, reports=True) if best is not self.base else None
         judge = next((arm.setting.judge for arm in (best, self.base) if arm.setting is not None), None)
-        alone = self.trials.compared(best, best, reports=True, seeds=False)
+        alone = self.arms.compared(best, best, reports=True, seeds=False)
         after = None if alone is None else alone.mine
         cost = {"trainings": round(self._spent(), 2), "remedies": round(remedies, 2), "seconds": round(time.perf_counter() - began, 1)}
         before = comparison.theirs if comparison is not None else after if best is self.base else None
@@ -115,7 +115,7 @@ class _Search:
                 break
             best = found
             self.say(f"kept: {'; '.join(change.words for change in best.changes)}")
-            if self._left() <= 0:
+            if self._left() < 1:
                 break
             findings = self._looked(best.problem)
         return best
@@ -148,12 +148,12 @@ class _Search:
         """The proven arms among a finding's changes."""
         proven = []
         for change in finding.changes:
-            if change.words in seen or self._left() <= 0:
+            if change.words in seen or self._left() < self._cost(change):
                 continue
-            if change.mends_valid and not self.trials.on_audit:
+            if change.beyond_valid and not self.arms.on_audit:
                 continue  # nobody can judge it; it is told as a line to write
             seen.add(change.words)
-            arm = self.trials.train(self.problem, (*best.changes, change))
+            arm = self.arms.train(self.problem, (*best.changes, change))
             row = self._row((finding.code,), change.words, change.source, turn, arm, best)
             self.tried.append(row)
             if row.proven:
@@ -166,18 +166,18 @@ class _Search:
         for finding, arm, _ in proven:
             if finding.code not in leaders or arm.better_than(leaders[finding.code][1]):
                 leaders[finding.code] = (finding, arm)
-        if len(leaders) < 2 or self._left() <= 0:
+        if len(leaders) < 2 or self._left() < 1:
             return []
         changes = tuple(arm.changes[-1] for _, arm in leaders.values())
-        both = self.trials.train(self.problem, (*best.changes, *changes))
+        both = self.arms.train(self.problem, (*best.changes, *changes))
         words, source = " + ".join(change.words for change in changes), "; ".join(change.source for change in changes)
         row = self._row(tuple(leaders), words, source, turn, both, best)
         self.tried.append(row)
         return [(next(iter(leaders.values()))[0], both, len(self.tried) - 1)] if row.proven else []
 
     def _row(self, codes: tuple[str, ...], words: str, source: str, turn: int, arm: Arm, best: Arm) -> Tried:
-        comparison = self.trials.compared(arm, best)
-        status = self.trials.status(arm, best, comparison)
+        comparison = self.arms.compared(arm, best)
+        status = self.arms.status(arm, best, comparison)
         self.say(f"{words}: {_value(arm)}, {status}")
         return Tried(
             codes=codes, changes=arm.changes, words=words, source=source, round=turn,
@@ -188,12 +188,12 @@ class _Search:
     def _confirmed(self, arm: Arm, best: Arm) -> bool:
         """Whether it is still better when both were trained from two seeds."""
         try:
-            self.trials.again(arm, SEEDS[1])
+            self.arms.again(arm, SEEDS[1])
         except DeadlineReached:
             return False
         if best.value is None:
             return len(arm.values) == len(SEEDS) or arm.late
-        return self.trials.status(arm, best, self.trials.compared(arm, best)) == BETTER
+        return self.arms.status(arm, best, self.arms.compared(arm, best)) == BETTER
 
     def _rank(self, arm: Arm) -> float:
         assert arm.setting is not None and arm.value is not None
@@ -208,7 +208,7 @@ class _Search:
             if count >= max(FEWEST, work) or self._spent() >= self.price or self.clock.left_s <= 0 or not self.tried:
                 break
             change = optimizers.scaled_lr(factor)
-            arm = self.trials.train(self.problem, (change,))
+            arm = self.arms.train(self.problem, (change,))
             self.sweep.append(self._row((), change.words, change.source, 1, arm, self.base))
             if arm.value is not None and (best is None or arm.better_than(best)):
                 best = arm
@@ -221,12 +221,10 @@ class _Search:
         if blind is None:
             return status, best, BETTER if mended and self.sweep else ""  # none of the sweep trains
         if mended:
-            against = self.trials.status(best, blind, self.trials.compared(best, blind))
-            if self.trials.status(blind, best, self.trials.compared(blind, best)) != BETTER or not self._confirmed(blind, best):
+            against = self.arms.status(best, blind, self.arms.compared(best, blind))
+            if self.arms.status(blind, best, self.arms.compared(blind, best)) != BETTER or not self._confirmed(blind, best):
                 return status, best, against
-        elif self.trials.status(blind, self.base, self.trials.compared(blind, self.base)) != BETTER or not self._confirmed(
-            blind, self.base
-        ):
+        elif self.arms.status(blind, self.base, self.arms.compared(blind, self.base)) != BETTER or not self._confirmed(blind, self.base):
             return status, best, ""
         return BLIND, blind, ""
 
@@ -237,15 +235,15 @@ class _Search:
         return check(problem, run_for=self.run_for)
 
     def _to_write(self, findings: list[Finding], best: Arm) -> None:
-        """Findings above info whose remedy nobody could try, or whose valid could not judge it."""
+        """Findings above info whose remedy could not be tried."""
         for finding in findings:
             untried = all(finding.code not in row.codes for row in self.tried)
             symptom = "other findings" in finding.remedy
             if finding.severity == "info" or not untried or symptom or (best is not self.base and finding.changes):
                 continue
             reason = ""
-            if any(change.mends_valid for change in finding.changes):
-                reason = "valid itself is at fault and cannot judge it; give an audit split to have it tried"
+            if any(change.beyond_valid for change in finding.changes):
+                reason = "valid cannot judge it; give an audit split to have it tried"
             elif finding.changes:
                 reason = "not tried: price or time were over, or what it follows from was mended first"
             self.written[finding.code] = Written(
@@ -253,17 +251,22 @@ class _Search:
             )
 
     def _reported_on(self) -> str:
-        if self.trials.on_audit:
-            return "half of audit; the other half decided, since valid itself is at fault"
-        return "audit" if self.trials.reports_audit else "valid, which decided too: no audit split was given"
+        if self.arms.on_audit:
+            return "half of audit; the other half decided, since valid cannot judge all remedies"
+        return "audit" if self.arms.reports_audit else "valid, which decided too: no audit split was given"
 
     def _plain(self) -> float:
         """Updates of one plain training; of the first that could be planned, where the set-up as it is cannot."""
-        return max(self.base.length or self.trials.first_length, 1)
+        return max(self.base.length or self.arms.first_length, 1)
 
     def _spent(self) -> float:
         """Plain trainings so far."""
-        return self.trials.updates / self._plain()
+        return self.arms.updates / self._plain()
+
+    def _cost(self, change: Change) -> float:
+        """Plain trainings that a change takes: more where it trains for longer."""
+        longer, epochs = change.arguments.get("epochs"), self.problem.epochs
+        return float(longer) / epochs if longer and epochs else 1.0
 
     def _left(self) -> float:
         """Plain trainings that remedies may still cost, the second seeds and as many learning rates kept back."""

@@ -64,7 +64,7 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """The outcome of trying remedies. `problem` is the user's with what is kept; `recipe` trains it as it was trained here."""
+    """What came of trying remedies. `problem` is the user's with what is kept; `recipe` trains it as it was trained here."""
 
     status: str  # of the constants above
     problem: Problem

@@ -22,7 +22,7 @@ class Change:
     source: str  # what the user writes to have it for good
     make: Callable[[Problem], Problem] = field(repr=False, compare=False)
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of Problem, where it is nothing but these
-    mends_valid: bool = False  # what is wrong is valid itself, so that valid cannot judge the change
+    beyond_valid: bool = False  # valid cannot judge it: valid itself is at fault, or the change chooses by it
 
     def document(self) -> dict[str, Any]:
         """What is said of it, as plain JSON."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -28,6 +29,30 @@ def exchange(model: nn.Module, stands: Mapping[tuple[str, str], Stand]) -> None:
 
     # a class of its own, as torch.nn.utils.parametrize makes one: copies keep it, and the module stays an instance of the user's class
     model.__class__ = type(own.__name__, (own,), {"forward": forward, "__module__": own.__module__})
+
+
+def rejoin(model: nn.Module) -> None:
+    """From now on the model's forward keeps its graph: `detach` and `data` give the tensor itself, and `no_grad` inside does nothing."""
+    own = type(model)
+
+    def forward(self: nn.Module, *inputs: Any, **keywords: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return own.forward(self, *inputs, **keywords)
+        with _Rejoining():
+            return own.forward(self, *inputs, **keywords)
+
+    model.__class__ = type(own.__name__, (own,), {"forward": forward, "__module__": own.__module__})
+
+
+class _Rejoining(TorchFunctionMode):
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in CUTTING:
+            return args[0]
+        with torch.enable_grad():
+            return function(*args, **(kwargs or {}))
+
+
+CUTTING = (torch.Tensor.detach, torch.detach, torch.Tensor.data.__get__)  # type: ignore[attr-defined]  # a property of the C base class
 
 
 class _Exchanging(TorchFunctionMode):

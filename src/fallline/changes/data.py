@@ -138,6 +138,45 @@ def moved_targets(rows: int) -> Change:
     return Change(words=f"train's targets moved by {rows} rows", source=f"y = torch.roll(y, {rows}, 0)", make=make)
 
 
+def prepared_alike(train: tuple[Tensor, Tensor], valid: tuple[Tensor, Tensor], columns: Tensor) -> Change:
+    """These columns of valid's inputs brought to train's mean and spread, by the inputs alone; of audit too, where it is prepared as valid.
+
+    Args:
+        train, valid: mean and spread of all columns.
+    """
+
+    def as_train(inputs: Tensor) -> Tensor:
+        (mean, spread), (theirs, wide) = train, valid
+        scaled = (inputs.movedim(1, -1).double() - theirs) / wide.clamp_min(1e-12) * spread + mean
+        return scaled.where(columns, inputs.movedim(1, -1).double()).movedim(-1, 1).to(inputs.dtype)
+
+    def make(problem: Problem) -> Problem:
+        changed: dict[str, Any] = {}
+        for split in ("valid", "audit"):
+            if getattr(problem, split) is None:
+                continue
+            inputs, target = _pair(getattr(problem, split))
+            seen = inputs.movedim(1, -1).reshape(-1, inputs.shape[1]).double().mean(dim=0)
+            apart = [float(((seen - mean).abs() / spread.clamp_min(1e-12))[columns].mean()) for mean, spread in (train, valid)]
+            if split == "valid" or apart[1] < apart[0]:
+                changed[split] = (as_train(inputs), target)
+        return replace(problem, **changed)
+
+    words = f"{int(columns.sum())} columns of valid brought to the scale of train"
+    return Change(words=words, source="apply to valid the mean and std that were fitted on train", make=make)
+
+
+def renumbered(offset: int) -> Change:
+    """Class labels moved on all splits."""
+
+    def make(problem: Problem) -> Problem:
+        given = [(name, getattr(problem, name)) for name in ("train", "valid", "audit")]
+        pairs = {name: _pair(part) for name, part in given if part is not None}
+        return replace(problem, **{name: (inputs, target + offset) for name, (inputs, target) in pairs.items()})
+
+    return Change(words=f"labels {offset:+d}", source=f"target = target {'-' if offset < 0 else '+'} {abs(offset)}", make=make)
+
+
 def without_rows_of_valid() -> Change:
     """Train without the examples that stand in valid too."""
 
@@ -156,7 +195,7 @@ def without_rows_of_valid() -> Change:
         return replace(problem, train=tree_map(lambda leaf: leaf[kept], (inputs, target)))
 
     words = "train without the rows of valid"
-    return Change(words=words, source="take valid's rows out of train before anything else", make=make, mends_valid=True)
+    return Change(words=words, source="take valid's rows out of train before anything else", make=make, beyond_valid=True)
 
 
 def _pair(given: Any) -> tuple[Any, Tensor]:

@@ -65,6 +65,17 @@ def dropout_in_training_alone(calls: Iterable[Call]) -> Change:
     return _exchanged("dropout in training mode only", "F.dropout(x, p, training=self.training)", list(calls), stand)
 
 
+def rejoined() -> Change:
+    """No detach, data or no_grad within forward."""
+
+    def edit(model: nn.Module) -> None:
+        from fallline.changes._calls import rejoin
+
+        rejoin(model)
+
+    return _model("the graph kept: no detach, data or no_grad in forward", "take detach, .data or no_grad out of forward", edit)
+
+
 def drawn_anew() -> Change:
     """Every layer that can draws its weights as torch's own initialisation does."""
 

@@ -87,6 +87,17 @@ def decoupled_decay() -> Change:
     return _edited("AdamW in place of Adam", "optimizer = torch.optim.AdamW(...), with the same options", edit)
 
 
+def adam() -> Change:
+    """Adam at torch's own rate in place of an optimizer whose steps wear out, with the same groups."""
+
+    def edit(optimizer: torch.optim.Optimizer, _: nn.Module) -> torch.optim.Optimizer:
+        import torch
+
+        return torch.optim.Adam([{"params": group["params"]} for group in optimizer.param_groups])
+
+    return _edited("Adam at lr 0.001", "optimizer = torch.optim.Adam(model.parameters())", edit)
+
+
 def holding_all(factor: float = 1.0) -> Change:
     """The trainable parameters that no group holds, in a further group like the last, its lr times a factor."""
 

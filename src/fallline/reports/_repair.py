@@ -17,7 +17,7 @@ WORDS = 52  # of a remedy in the table: the rest stands below, with the line to 
 
 
 def told(repair: Repair) -> str:
-    """The whole trial, as the command line prints it."""
+    """All that was tried, as the command line prints it."""
     blocks = []
     if repair.tried:
         blocks.append("\n".join(_table("remedy", repair.tried)))

@@ -77,7 +77,8 @@ def _wears_out(optimizer: object) -> bool:
 
 def changes(window: Window, finding: Finding) -> list[Change]:
     factor = finding.figures["factor"]
-    return [optimizers.scaled_lr(factor * more) for more in (1.0, 0.3, 3.0)]  # the rule tries whole decades
+    rates = [optimizers.scaled_lr(factor * more) for more in (1.0, 0.3, 3.0)]  # the rule tries whole decades
+    return [*rates, *([optimizers.adam()] if "O11" in finding.faults else [])]
 
 
 RULE = Rule(

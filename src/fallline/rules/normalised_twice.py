@@ -69,6 +69,8 @@ def _log(value: float) -> float:
 
 
 def changes(window: Window, finding: Finding) -> list[Change]:
+    if finding.place == "inputs":
+        return [data.standardised_inputs(window.setup)]
     first = window.read(entry.ENTRY)
     return [data.standardised_entry(window.setup, first.place)]
 

@@ -13,6 +13,7 @@ Keep the best weights (`patience`), more data or augmentation, weight decay, dro
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fallline.changes import Change, arguments
@@ -46,7 +47,7 @@ def check(window: Window) -> Outcome:
 
 
 def changes(window: Window, finding: Finding) -> list[Change]:
-    return [arguments("the best weights on valid kept (patience of 5 epochs)", patience=5)]
+    return [replace(arguments("the best weights on valid kept (patience of 5 epochs)", patience=5), beyond_valid=True)]
 
 
 RULE = Rule(

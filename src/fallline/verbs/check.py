@@ -35,7 +35,7 @@ class Severity(StrEnum):
 
 FailOn = Annotated[Severity, typer.Option("--fail-on", help="Exit with code 1 on a finding of this severity or a graver one.")]
 Fix = Annotated[bool, typer.Option("--fix", help="Try each remedy that can be made from outside; no file is changed.")]
-Price = Annotated[float | None, typer.Option("--price", help="What --fix may cost, in plain trainings. Default: 30.")]
+Price = Annotated[float | None, typer.Option("--price", help="What --fix may cost, in plain trainings. Default: 40.")]
 Budget = Annotated[str | None, typer.Option("--budget", help="Wall time after which --fix tries nothing more: 5m.", metavar="TIME")]
 RunFor = Annotated[str, typer.Option("--run-for", help="How long copies may be trained for evidence; 0: objects and data alone.")]
 
