@@ -13,7 +13,7 @@ from fallline._errors import UsageError
 from fallline._problem import Problem
 from fallline._repair import BLIND, NOT_PROVEN, NOTHING_TO_TRY, REPAIRED, Repair, Tried, Written
 from fallline._verdict import BETTER, NO_DIFFERENCE
-from fallline.changes import optimizers
+from fallline.changes import Change, optimizers
 from fallline.rules import Finding
 
 PRICE = 40.0  # plain trainings at most: the set-up twice, nineteen for remedies (a length tripled twice over is the dearest), as much blind
