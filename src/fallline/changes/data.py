@@ -171,8 +171,12 @@ def renumbered(offset: int) -> Change:
 
     def make(problem: Problem) -> Problem:
         given = [(name, getattr(problem, name)) for name in ("train", "valid", "audit")]
-        pairs = {name: _pair(part) for name, part in given if part is not None}
-        return replace(problem, **{name: (inputs, target + offset) for name, (inputs, target) in pairs.items()})
+        moved: dict[str, Any] = {}
+        for name, part in given:
+            if part is not None:
+                inputs, target = _pair(part)
+                moved[name] = (inputs, target + offset)
+        return replace(problem, **moved)
 
     return Change(words=f"labels {offset:+d}", source=f"target = target {'-' if offset < 0 else '+'} {abs(offset)}", make=make)
 

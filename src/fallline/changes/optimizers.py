@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fallline._problem import Problem
 
-DEFAULT_MOMENTUM = 0.9  # torch's own for Adam, and what SGD is usually given
+USUAL_MOMENTUM = 0.9  # torch's own for Adam, and what SGD is usually given
 
 
 def scaled_lr(factor: float) -> Change:
@@ -38,17 +38,25 @@ def scale(optimizer: torch.optim.Optimizer, scheduler: Any, factor: float) -> No
 
 
 def with_options(words: str, source: str, **options: float) -> Change:
-    """Options of all groups that have them; `momentum` is the first of `betas` where a group has these."""
+    """Options of all groups that have them."""
 
     def edit(optimizer: torch.optim.Optimizer, _: nn.Module) -> None:
         for group in optimizer.param_groups:
-            for name, value in options.items():
-                if name in group:
-                    group[name] = value
-                elif name == "momentum" and "betas" in group:
-                    group["betas"] = (value, *group["betas"][1:])
+            group.update({name: value for name, value in options.items() if name in group})
 
     return _edited(words, source, edit)
+
+
+def usual_momentum() -> Change:
+    """Momentum, or the first of betas, as it usually is."""
+
+    def edit(optimizer: torch.optim.Optimizer, _: nn.Module) -> None:
+        for group in optimizer.param_groups:
+            group.update({name: USUAL_MOMENTUM for name in ("momentum",) if name in group})
+            if "betas" in group:
+                group["betas"] = (USUAL_MOMENTUM, *group["betas"][1:])
+
+    return _edited(f"momentum {USUAL_MOMENTUM:g}", f"momentum={USUAL_MOMENTUM:g}, or betas=({USUAL_MOMENTUM:g}, ...)", edit)
 
 
 def scaled_option(name: str, factor: float) -> Change:

@@ -56,7 +56,7 @@ def check(window: Window) -> Outcome:
 
 
 def changes(window: Window, finding: Finding) -> list[Change]:
-    return [optimizers.with_options("momentum 0.9", "momentum=0.9", momentum=optimizers.DEFAULT_MOMENTUM)]
+    return [optimizers.usual_momentum()]
 
 
 RULE = Rule(
