@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from fallline._arm import SEEDS, Arm, Arms
-from fallline._budget import Clock, DeadlineReached, seconds
+from fallline._budget import Clock, seconds
 from fallline._check import RUN_FOR, Findings, check, untouched
 from fallline._errors import UsageError
 from fallline._problem import Problem
@@ -101,7 +101,7 @@ class _Search:
             status=status, problem=best.problem, recipe=best.recipe, findings=findings, kept=best.changes, tried=tuple(self.tried),
             sweep=tuple(self.sweep), written=tuple(self.written.values()), metric="" if judge is None else judge.metric.name,
             direction="" if judge is None else judge.metric.direction, before=before, after=after, comparison=comparison,
-            against_sweep=against, reported_on=self._reported_on(), cost=cost,
+            against_sweep=against, fault=self.base.fault, reported_on=self._reported_on(), cost=cost,
             by_seed={"before": tuple(self.base.values.values()), "after": tuple(best.values.values())},
         )  # fmt: skip
 
@@ -121,8 +121,11 @@ class _Search:
         return best
 
     def _round(self, turn: int, best: Arm, findings: Findings) -> Arm | None:
-        """The best proven arm of one round; None where none is proven."""
-        proven: list[tuple[Finding, Arm, int]] = []  # with the place of its line
+        """The best proven arm of one round; None where none is proven.
+
+        One seed and the interval over examples say what is worth a second seed; proven is what both seeds show.
+        """
+        found: list[tuple[Finding, Arm, int]] = []  # worth a second seed, with the place of its line
         seen = set[str]()  # what two findings offer is tried once
         for grave in (True, False):  # what is only worth knowing is tried where nothing else has helped
             for root in findings:
@@ -130,23 +133,23 @@ class _Search:
                     if (finding.severity != "info") is not grave or not finding.changes:
                         continue
                     got = self._tried(turn, best, finding, seen)
-                    proven += [(finding, arm, place) for arm, place in got]
+                    found += [(finding, arm, place) for arm, place in got]
                     if got:
                         break  # what the cause explains is looked at again once it is mended
-            if proven:
+            if found:
                 break
-        proven += self._combined(turn, best, proven)
-        ranked = sorted(proven, key=lambda entry: self._rank(entry[1]))
-        for _, arm, place in ranked:
-            if self._confirmed(arm, best):
-                self.tried[place] = replace(self.tried[place], kept=True)
+        found += self._combined(turn, best, found)
+        for _, arm, place in sorted(found, key=lambda entry: self._rank(entry[1])):
+            self.arms.again(arm, SEEDS[1])
+            proven = self._better(arm, best)
+            self.tried[place] = replace(self._line(self.tried[place], arm, best), kept=proven)
+            if proven:
                 return arm
-            self.tried[place] = replace(self.tried[place], status=NO_DIFFERENCE, reason="not with another seed")
         return None
 
     def _tried(self, turn: int, best: Arm, finding: Finding, seen: set[str]) -> list[tuple[Arm, int]]:
-        """The proven arms among a finding's changes."""
-        proven = []
+        """The arms among a finding's changes that are worth a second seed."""
+        found = []
         for change in finding.changes:
             if change.words in seen or self._left() < self._cost(change):
                 continue
@@ -156,14 +159,14 @@ class _Search:
             arm = self.arms.train(self.problem, (*best.changes, change))
             row = self._row((finding.code,), change.words, change.source, turn, arm, best)
             self.tried.append(row)
-            if row.proven:
-                proven.append((arm, len(self.tried) - 1))
-        return proven
+            if self._better(arm, best, seeds=False):
+                found.append((arm, len(self.tried) - 1))
+        return found
 
-    def _combined(self, turn: int, best: Arm, proven: list[tuple[Finding, Arm, int]]) -> list[tuple[Finding, Arm, int]]:
-        """The best proven remedy of each finding, all at once, the root first."""
+    def _combined(self, turn: int, best: Arm, found: list[tuple[Finding, Arm, int]]) -> list[tuple[Finding, Arm, int]]:
+        """The best remedy of each finding, all at once, the root first."""
         leaders: dict[str, tuple[Finding, Arm]] = {}
-        for finding, arm, _ in proven:
+        for finding, arm, _ in found:
             if finding.code not in leaders or arm.better_than(leaders[finding.code][1]):
                 leaders[finding.code] = (finding, arm)
         if len(leaders) < 2 or self._left() < 1:
@@ -173,27 +176,28 @@ class _Search:
         words, source = " + ".join(change.words for change in changes), "; ".join(change.source for change in changes)
         row = self._row(tuple(leaders), words, source, turn, both, best)
         self.tried.append(row)
-        return [(next(iter(leaders.values()))[0], both, len(self.tried) - 1)] if row.proven else []
+        worth = self._better(both, best, seeds=False)
+        return [(next(iter(leaders.values()))[0], both, len(self.tried) - 1)] if worth else []
 
     def _row(self, codes: tuple[str, ...], words: str, source: str, turn: int, arm: Arm, best: Arm) -> Tried:
+        row = Tried(
+            codes=codes, changes=arm.changes, words=words, source=source, round=turn, before=None, after=None, interval=None,
+            status=NO_DIFFERENCE,
+        )  # fmt: skip
+        row = self._line(row, arm, best)
+        self.say(f"{words}: {_value(arm)}, {row.status}")
+        return row
+
+    def _line(self, row: Tried, arm: Arm, best: Arm) -> Tried:
+        """The line with the figures that are known by now."""
         comparison = self.arms.compared(arm, best)
-        status = self.arms.status(arm, best, comparison)
-        self.say(f"{words}: {_value(arm)}, {status}")
-        return Tried(
-            codes=codes, changes=arm.changes, words=words, source=source, round=turn,
-            before=best.value if comparison is None else comparison.theirs, after=arm.value,
-            interval=None if comparison is None else comparison.interval, status=status, reason=arm.fault,
+        return replace(
+            row, before=best.value if comparison is None else comparison.theirs, after=arm.value, reason=arm.fault,
+            interval=None if comparison is None else comparison.interval, status=self.arms.status(arm, best, comparison),
         )  # fmt: skip
 
-    def _confirmed(self, arm: Arm, best: Arm) -> bool:
-        """Whether it is still better when both were trained from two seeds."""
-        try:
-            self.arms.again(arm, SEEDS[1])
-        except DeadlineReached:
-            return False
-        if best.value is None:
-            return len(arm.values) == len(SEEDS) or arm.late
-        return self.arms.status(arm, best, self.arms.compared(arm, best)) == BETTER
+    def _better(self, arm: Arm, other: Arm, *, seeds: bool = True) -> bool:
+        return self.arms.status(arm, other, self.arms.compared(arm, other, seeds=seeds)) == BETTER
 
     def _rank(self, arm: Arm) -> float:
         assert arm.setting is not None and arm.value is not None
@@ -220,12 +224,12 @@ class _Search:
         status = REPAIRED if mended else NOT_PROVEN if self.tried else NOTHING_TO_TRY
         if blind is None:
             return status, best, BETTER if mended and self.sweep else ""  # none of the sweep trains
-        if mended:
-            against = self.arms.status(best, blind, self.arms.compared(best, blind))
-            if self.arms.status(blind, best, self.arms.compared(blind, best)) != BETTER or not self._confirmed(blind, best):
-                return status, best, against
-        elif self.arms.status(blind, self.base, self.arms.compared(blind, self.base)) != BETTER or not self._confirmed(blind, self.base):
-            return status, best, ""
+        if self._better(blind, best, seeds=False):
+            self.arms.again(blind, SEEDS[1])
+        if not self._better(blind, best):
+            return status, best, self.arms.status(best, blind, self.arms.compared(best, blind)) if mended else ""
+        self.tried = [replace(row, kept=False) for row in self.tried]
+        self.sweep = [replace(self._line(row, blind, self.base), kept=True) if row.changes == blind.changes else row for row in self.sweep]
         return BLIND, blind, ""
 
     # what else is said

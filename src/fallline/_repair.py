@@ -76,6 +76,7 @@ class Repair:
     written: tuple[Written, ...]
     metric: str
     direction: str
+    fault: str  # why the set-up as it is has no value
     before: float | None  # on the split that reports
     after: float | None
     comparison: Comparison | None  # after against before, on the split that reports
@@ -94,7 +95,7 @@ class Repair:
         interval = None if self.comparison is None else [float(end) for end in self.comparison.interval]
         return {
             "status": self.status, "metric": self.metric, "direction": self.direction, "reported_on": self.reported_on,
-            "before": self.before, "after": self.after,
+            "fault": self.fault, "before": self.before, "after": self.after,
             "difference": None if self.comparison is None else self.comparison.difference, "interval": interval,
             "covers": None if self.comparison is None else self.comparison.covers, "kept": [change.document() for change in self.kept],
             "tried": [row.document() for row in self.tried], "sweep": [row.document() for row in self.sweep],

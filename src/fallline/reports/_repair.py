@@ -70,10 +70,11 @@ def shown(value: float | None) -> str:
 
 
 def _verdict(repair: Repair) -> list[str]:
+    fails = f" As it is it does not train: {repair.fault}." if repair.fault else ""
     if repair.status == "nothing to try":
-        return ["Nothing to try: no finding has a remedy that can be made from outside."]
+        return _wrapped(f"Nothing to try: no finding has a remedy that can be made from outside.{fails}")
     if repair.status == "nothing proven":
-        return _wrapped("Nothing proven: no remedy is shown to be better than the set-up as it is. The set-up stays as it is.")
+        return _wrapped(f"Nothing proven: no remedy is shown to be better than the set-up as it is, which stays.{fails}")
     kept = "; ".join(change.words for change in repair.kept)
     if repair.comparison is None:
         figures = f"{repair.metric} {shown(repair.after)}, where the set-up as it is does not train to a value"
