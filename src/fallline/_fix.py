@@ -69,6 +69,7 @@ class _Search:
     device: str | None
     say: Callable[[str], None]
     clock: Clock
+    own: float = 0.0  # plain trainings that the set-up as it is has taken
     tried: list[Tried] = field(default_factory=list)
     sweep: list[Tried] = field(default_factory=list)
     written: dict[str, Written] = field(default_factory=dict)
@@ -77,16 +78,17 @@ class _Search:
         began = time.perf_counter()
         findings = self._looked(self.problem)
         every = list(_flat(findings))
+        offers = [change for finding in every for change in finding.changes]
         own_audit = self.problem.audit is not None
-        self.arms = Arms(
-            self.seed, self.device, own_audit and any(change.beyond_valid for finding in every for change in finding.changes),
-            own_audit or self.problem.valid is None, self.clock.pulse,
-        )  # fmt: skip
-        self.base = self.arms.train(self.problem)
-        self.arms.again(self.base, SEEDS[1])
-        self.own = self._spent()
-        self.say(f"as it is: {_value(self.base)}")
-        best = self._rounds(findings)
+        on_audit = own_audit and any(change.beyond_valid for change in offers)
+        self.arms = Arms(self.seed, self.device, on_audit, own_audit or self.problem.valid is None, self.clock.pulse)
+        self.base = best = Arm(self.problem)
+        if any(on_audit or not change.beyond_valid for change in offers):  # else nothing is to be compared, and nothing is trained
+            self.base = self.arms.train(self.problem)
+            self.arms.again(self.base, SEEDS[1])
+            self.own = self._spent()
+            self.say(f"as it is: {_value(self.base)}")
+            best = self._rounds(findings)
         remedies = self._spent() - self.own
         blind = self._swept(remedies)
         status, best, against = self._chosen(best, blind)
