@@ -316,9 +316,18 @@ def test_a_target_is_left_out_of_loss_and_metric() -> None:
     changed = losses.ignoring(2).make(classes(loss=nn.CrossEntropyLoss(label_smoothing=0.1)))
     assert changed.ignore_index == 2
     assert changed.loss.ignore_index == 2
-    logits, target = torch.randn(9, 3), torch.arange(9) % 3
-    own = losses.ignoring(2).make(classes(loss=lambda output, target: functional.cross_entropy(output, target)))
-    assert torch.allclose(own.loss(logits, target), functional.cross_entropy(logits, target, ignore_index=2))
+    target = torch.arange(24).reshape(3, 8) % 3
+    for turned in (False, True):  # a loss of the user's own that reads (N, C, T), and one that reads (N, T, C)
+        logits = torch.randn(3, 4, 8, dtype=torch.float64, requires_grad=True)
+        given = logits.transpose(1, 2) if turned else logits
+
+        def own(output: Tensor, target: Tensor, turned: bool = turned) -> Tensor:
+            return functional.cross_entropy(output.transpose(1, 2) if turned else output, target)
+
+        mine = losses.ignoring(2).make(classes(loss=own)).loss(given, target)
+        wanted = functional.cross_entropy(logits, target, ignore_index=2)
+        (gradient,), (expected,) = (torch.autograd.grad(loss, logits) for loss in (mine, wanted))
+        assert torch.allclose(gradient, expected)
 
 
 def test_arguments_are_said_as_they_are_written() -> None:

@@ -152,8 +152,9 @@ class _Search:
     def _tried(self, turn: int, best: Arm, finding: Finding, seen: set[str]) -> list[tuple[Arm, int]]:
         """The arms among a finding's changes that are worth a second seed."""
         found = []
+        done = {change.words for change in best.changes if not change.repeats}
         for change in finding.changes:
-            if change.words in seen or self._left() < self._cost(change):
+            if change.words in seen | done or self._left() < self._cost(change):
                 continue
             if change.beyond_valid and not self.arms.on_audit:
                 continue  # nobody can judge it; it is told as a line to write

@@ -22,6 +22,7 @@ class Change:
     source: str  # what the user writes to have it for good
     make: Callable[[Problem], Problem] = field(repr=False, compare=False)
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of Problem, where it is nothing but these
+    repeats: bool = False  # it does more when it is made again
     beyond_valid: bool = False  # valid cannot judge it: valid itself is at fault, or the change chooses by it
 
     def document(self) -> dict[str, Any]:

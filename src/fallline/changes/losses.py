@@ -55,13 +55,13 @@ def negated() -> Change:
     return _made("the loss with its sign flipped", "loss = -loss", lambda own: lambda output, target: -own(output, target))
 
 
-def plain(kind: str, ignore_index: int | None = None, weight: Mapping[int, float] | None = None) -> Change:
+def plain(kind: str, weight: Mapping[int, float] | None = None) -> Change:
     """The plain loss of a kind of target (`kind_of`) in place of the user's, perhaps with weights by class."""
     name = {"classes": "CrossEntropyLoss", "shares": "CrossEntropyLoss", "yes or no": "BCEWithLogitsLoss"}.get(kind, "MSELoss")
 
     def made(_: Loss) -> Loss:
         def loss(output: Tensor, target: Tensor) -> Tensor:
-            return plain_loss(kind, output, target, ignore_index, weight)
+            return plain_loss(kind, output, target, weight)
 
         return loss
 
@@ -81,9 +81,7 @@ def kind_of(first: Outputs, values: Values) -> str:
     return "numbers"
 
 
-def plain_loss(
-    kind: str, output: Tensor, target: Tensor, ignore_index: int | None = None, weight: Mapping[int, float] | None = None
-) -> Tensor:
+def plain_loss(kind: str, output: Tensor, target: Tensor, weight: Mapping[int, float] | None = None) -> Tensor:
     """Cross-entropy for classes and shares, binary cross-entropy for yes and no, squared error for numbers.
 
     Probabilities and log-probabilities are read as what they are: of logits that give them the loss is the same.
@@ -93,8 +91,7 @@ def plain_loss(
 
     if kind == "classes":
         weights = None if weight is None else torch.tensor([weight.get(k, 1.0) for k in range(output.shape[1])]).to(output)
-        ignored = -100 if ignore_index is None else ignore_index  # torch's own default
-        return functional.nll_loss(log_probabilities(output), target.long(), weight=weights, ignore_index=ignored)
+        return functional.nll_loss(log_probabilities(output), target.long(), weight=weights)
     target = target.to(output.dtype).reshape(output.shape) if output.numel() == target.numel() else target.to(output.dtype)
     if kind == "shares":
         return -(target * log_probabilities(output)).sum(dim=1).mean()
@@ -144,14 +141,27 @@ def ignoring(index: int) -> Change:
         if isinstance(own, nn.Module) and hasattr(own, "ignore_index"):
             setattr(own, "ignore_index", index)  # noqa: B010  # torch's losses have it, Module does not say so
             return replace(problem, ignore_index=index, loss=own)
-        made = plain("classes", ignore_index=index).make(problem)
-        return replace(made, ignore_index=index)
+        from fallline.changes._parts import with_loss
+
+        return replace(with_loss(problem, lambda own: _unread(own, index)), ignore_index=index)
 
     return Change(
         words=f"target {index} left out of loss and metric",
         source=f"ignore_index={index} in the loss, and in Problem for the metric",
         make=make,
     )
+
+
+def _unread(own: Loss, index: int) -> Loss:
+    """A loss that learns nothing from positions with this target; the others weigh as if those were not there."""
+
+    def loss(output: Tensor, target: Tensor) -> Any:
+        kept = target != index
+        in_front = output.ndim > target.ndim and output.shape[2:] == target.shape[1:]  # (N, C, T), torch's order; else (N, T, C)
+        mask = kept if output.ndim == target.ndim else kept.unsqueeze(1 if in_front else -1)
+        return own(output.where(mask, output.detach()), target) * (kept.numel() / max(int(kept.sum()), 1))
+
+    return loss
 
 
 def _made(words: str, source: str, make_loss: Callable[[Loss], Loss]) -> Change:

@@ -28,7 +28,7 @@ def scaled_lr(factor: float) -> Change:
             return with_optimizer(problem, lambda optimizer, _: scale(optimizer, None, factor))
         return with_scheduler(problem, lambda scheduler, optimizer: scale(optimizer, scheduler, factor))
 
-    return Change(words=f"lr x {factor:g}", source=f"multiply the optimizer's lr by {factor:g}", make=make)
+    return Change(words=f"lr x {factor:g}", source=f"multiply the optimizer's lr by {factor:g}", make=make, repeats=True)
 
 
 def scale(optimizer: torch.optim.Optimizer, scheduler: Any, factor: float) -> None:

@@ -68,7 +68,7 @@ def changes(window: Window, finding: Finding) -> list[Change]:
     if finding.place != "loss":
         return []  # what mixes lies inside forward
     plain = losses.plain(losses.kind_of(window.read(outputs.ENTRY), window.read(targets.ENTRY).train))
-    return [losses.transposed()] if "ratio" in finding.figures else [plain]
+    return [losses.transposed(), *([] if "ratio" in finding.figures else [plain])]
 
 
 RULE = Rule(

@@ -45,10 +45,9 @@ def check(window: Window) -> Outcome:
 
 
 def changes(window: Window, finding: Finding) -> list[Change]:
-    return [
-        losses.log_softmax("log-probabilities given to the loss", "output.log_softmax(dim=1) as the first argument"),
-        losses.plain("shares"),
-    ]
+    given = losses.log_softmax("log-probabilities given to the loss", "output.log_softmax(dim=1) as the first argument")
+    inside = "agreeing" in finding.figures  # the loss takes a softmax itself
+    return [losses.plain("shares")] if inside else [given, losses.plain("shares")]
 
 
 RULE = Rule(

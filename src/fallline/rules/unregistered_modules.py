@@ -46,7 +46,7 @@ def _changes(window: Window) -> bool:
 
 
 def changes(window: Window, finding: Finding) -> list[Change]:
-    return [layers.registered()]
+    return [layers.registered()] if finding.faults[0] == "M02" else []  # what forward makes anew has no place
 
 
 RULE = Rule(
