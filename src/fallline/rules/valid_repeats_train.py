@@ -48,7 +48,7 @@ def check(window: Window) -> Outcome:
 
 
 def changes(window: Window, finding: Finding) -> list[Change]:
-    return [data.without_rows_of_valid()]
+    return [data.without_rows_of_valid()] if window.read(overlap.ENTRY).exact > 0 else []
 
 
 RULE = Rule(
