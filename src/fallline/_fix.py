@@ -97,7 +97,9 @@ class _Search:
         judge = next((arm.setting.judge for arm in (best, self.base) if arm.setting is not None), None)
         alone = self.arms.compared(best, best, reports=True, seeds=False)
         after = None if alone is None else alone.mine
-        cost = {"trainings": round(self._spent(), 2), "remedies": round(remedies, 2), "seconds": round(time.perf_counter() - began, 1)}
+        swept = self._spent() - self.own - remedies
+        cost = {"trainings": self._spent(), "remedies": remedies, "sweep": swept}
+        cost = {**{name: round(value, 2) for name, value in cost.items()}, "seconds": round(time.perf_counter() - began, 1)}
         before = comparison.theirs if comparison is not None else after if best is self.base else None
         return Repair(
             status=status, problem=best.problem, recipe=best.recipe, findings=findings, kept=best.changes, tried=tuple(self.tried),

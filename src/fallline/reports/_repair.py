@@ -48,7 +48,7 @@ def _cut(row: Tried) -> str:
 
 def _status(row: Tried) -> str:
     status = "proven" if row.proven else row.status if row.after is not None else f"fails: {row.reason}"
-    status += ", does not train without" if row.proven and row.before is None else ""
+    status += ": it does not train without" if row.proven and row.before is None else ""
     status += f" ({row.reason})" if row.reason and row.after is not None else ""
     return textwrap.shorten(status + (", kept" if row.kept else ""), WORDS, placeholder=" ...")
 
@@ -84,10 +84,13 @@ def _verdict(repair: Repair) -> list[str]:
     blind = repair.status == "a blind lr"
     what = "Kept, though the diagnosis does not explain it" if blind else "Kept"
     lines = _wrapped(f"{what}: {kept}: {figures}, on {repair.reported_on}.")
-    if repair.against_sweep:
+    if repair.sweep and all(row.after is None for row in repair.sweep):
+        lines += _wrapped("No learning rate of the blind sweep trains to a value.")
+    elif repair.against_sweep:
         lines += _wrapped(AGAINST[repair.against_sweep])
-    cost = f"Cost: {repair.cost['trainings']:.1f} plain trainings, {repair.cost['remedies']:.1f} of them for remedies; "
-    return [*lines, f"{cost}{repair.cost['seconds']:.0f} s."]
+    cost = repair.cost
+    parts = f"{cost['remedies']:.1f} of them for remedies, {cost['sweep']:.1f} for the sweep"
+    return [*lines, f"Cost: {cost['trainings']:.1f} plain trainings, {parts}; {cost['seconds']:.0f} s."]
 
 
 AGAINST = {
