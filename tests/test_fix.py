@@ -20,7 +20,7 @@ from fallline._arm import SEEDS, Arms
 from fallline._cli import main
 from fallline._train import train
 from fallline.changes import Change, arguments, optimizers
-from fallline.rules._setups import looped, network, numbers, rows, yes_no
+from fallline.rules._setups import looped, network, numbers, rows, with_head, yes_no
 
 RUN_FOR = 300.0  # seconds, of which a free machine needs a few: findings must not depend on how busy the machine is
 
@@ -67,6 +67,16 @@ def test_what_cannot_train_as_it_is_is_repaired_without_a_figure_for_before() ->
     assert repair.after is not None
     assert repair.after > 0.7
     assert "does not train" in str(repair)
+
+
+def test_faults_that_hide_each_other_are_mended_together() -> None:
+    problem = yes_no(model=lambda: with_head(nn.Softmax(dim=1), 1), loss=lambda output, target: -nn.BCELoss()(output, target), epochs=5)
+    repair = fallline.fix(problem, price=12.0, run_for=0.0)
+    assert repair.status == "repaired"
+    assert len(repair.kept) == 2
+    assert [row.proven for row in repair.tried] == [False, False, True]
+    assert repair.after is not None
+    assert repair.after > 0.7
 
 
 def test_objects_of_the_user_are_as_before() -> None:

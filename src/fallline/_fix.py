@@ -11,7 +11,7 @@ from fallline._budget import Clock, seconds
 from fallline._check import RUN_FOR, Findings, check, untouched
 from fallline._errors import UsageError
 from fallline._problem import Problem
-from fallline._repair import BLIND, NOT_PROVEN, NOTHING_TO_TRY, REPAIRED, Repair, Tried, Written
+from fallline._repair import BLIND, NOT_PROVEN, NOTHING_TO_TRY, REPAIRED, Repair, Tried, to_write
 from fallline._verdict import BETTER, NO_DIFFERENCE
 from fallline.changes import Change, optimizers
 from fallline.rules import Finding
@@ -58,6 +58,15 @@ def fix(
         return _Search(problem, price, run_for, seed, device, say or _quiet, clock).run()
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """What was tried for a finding, with the place of its line."""
+
+    code: str
+    arm: Arm
+    place: int
+
+
 @dataclass
 class _Search:
     """One search for a repair: rounds of trying, each on what the round before has kept."""
@@ -72,7 +81,6 @@ class _Search:
     own: float = 0.0  # plain trainings that the set-up as it is has taken
     tried: list[Tried] = field(default_factory=list)
     sweep: list[Tried] = field(default_factory=list)
-    written: dict[str, Written] = field(default_factory=dict)
 
     def run(self) -> Repair:
         began = time.perf_counter()
@@ -92,7 +100,7 @@ class _Search:
         remedies = self._spent() - self.own
         blind = self._swept(remedies)
         status, best, against = self._chosen(best, blind)
-        self._to_write(every, best)
+        written = to_write(every, self.tried, mended=best is not self.base)
         comparison = self.arms.compared(best, self.base, reports=True) if best is not self.base else None
         judge = next((arm.setting.judge for arm in (best, self.base) if arm.setting is not None), None)
         alone = self.arms.compared(best, best, reports=True, seeds=False)
@@ -103,7 +111,7 @@ class _Search:
         before = comparison.theirs if comparison is not None else after if best is self.base else None
         return Repair(
             status=status, problem=best.problem, recipe=best.recipe, findings=findings, kept=best.changes, tried=tuple(self.tried),
-            sweep=tuple(self.sweep), written=tuple(self.written.values()), metric="" if judge is None else judge.metric.name,
+            sweep=tuple(self.sweep), written=written, metric="" if judge is None else judge.metric.name,
             direction="" if judge is None else judge.metric.direction, before=before, after=after, comparison=comparison,
             against_sweep=against, fault=self.base.fault, reported_on=self._reported_on(), cost=cost,
             by_seed={"before": tuple(self.base.values.values()), "after": tuple(best.values.values())},
@@ -129,7 +137,8 @@ class _Search:
 
         One seed and the interval over examples say what is worth a second seed; proven is what both seeds show.
         """
-        found: list[tuple[Finding, Arm, int]] = []  # worth a second seed, with the place of its line
+        every: list[_Entry] = []
+        found: list[_Entry] = []  # worth a second seed
         seen = set[str]()  # what two findings offer is tried once
         for grave in (True, False):  # what is only worth knowing is tried where nothing else has helped
             for root in findings:
@@ -137,24 +146,25 @@ class _Search:
                     if (finding.severity != "info") is not grave or not finding.changes:
                         continue
                     got = self._tried(turn, best, finding, seen)
-                    found += [(finding, arm, place) for arm, place in got]
-                    if got:
+                    every += got
+                    if helped := [entry for entry in got if self._better(entry.arm, best, seeds=False)]:
+                        found += helped
                         break  # what the cause explains is looked at again once it is mended
             if found:
                 break
-        found += self._combined(turn, best, found)
-        for _, arm, place in sorted(found, key=lambda entry: self._rank(entry[1])):
-            self.arms.again(arm, SEEDS[1])
-            proven = self._better(arm, best)
-            self.tried[place] = replace(self._line(self.tried[place], arm, best), kept=proven)
+        found += self._combined(turn, best, found or every)  # faults that hide each other show only when all are mended
+        for entry in sorted(found, key=lambda entry: self._rank(entry.arm)):
+            self.arms.again(entry.arm, SEEDS[1])
+            proven = self._better(entry.arm, best)
+            self.tried[entry.place] = replace(self._line(self.tried[entry.place], entry.arm, best), kept=proven)
             if proven:
-                return arm
+                return entry.arm
         return None
 
-    def _tried(self, turn: int, best: Arm, finding: Finding, seen: set[str]) -> list[tuple[Arm, int]]:
-        """The arms among a finding's changes that are worth a second seed."""
-        found = []
+    def _tried(self, turn: int, best: Arm, finding: Finding, seen: set[str]) -> list[_Entry]:
+        """A finding's changes, each trained on what is kept so far."""
         done = {change.words for change in best.changes if not change.repeats}
+        entries = []
         for change in finding.changes:
             if change.words in seen | done or self._left() < self._cost(change):
                 continue
@@ -162,27 +172,23 @@ class _Search:
                 continue  # nobody can judge it; it is told as a line to write
             seen.add(change.words)
             arm = self.arms.train(self.problem, (*best.changes, change))
-            row = self._row((finding.code,), change.words, change.source, turn, arm, best)
-            self.tried.append(row)
-            if self._better(arm, best, seeds=False):
-                found.append((arm, len(self.tried) - 1))
-        return found
+            self.tried.append(self._row((finding.code,), change.words, change.source, turn, arm, best))
+            entries.append(_Entry(finding.code, arm, len(self.tried) - 1))
+        return entries
 
-    def _combined(self, turn: int, best: Arm, found: list[tuple[Finding, Arm, int]]) -> list[tuple[Finding, Arm, int]]:
-        """The best remedy of each finding, all at once, the root first."""
-        leaders: dict[str, tuple[Finding, Arm]] = {}
-        for finding, arm, _ in found:
-            if finding.code not in leaders or arm.better_than(leaders[finding.code][1]):
-                leaders[finding.code] = (finding, arm)
+    def _combined(self, turn: int, best: Arm, entries: list[_Entry]) -> list[_Entry]:
+        """The best remedy of each finding, all at once, the root first; empty where that is not worth a second seed."""
+        leaders: dict[str, Arm] = {}
+        for entry in entries:
+            if entry.code not in leaders or entry.arm.better_than(leaders[entry.code]):
+                leaders[entry.code] = entry.arm
         if len(leaders) < 2 or self._left() < 1:
             return []
-        changes = tuple(arm.changes[-1] for _, arm in leaders.values())
-        both = self.arms.train(self.problem, (*best.changes, *changes))
+        changes = tuple(arm.changes[-1] for arm in leaders.values())
+        arm = self.arms.train(self.problem, (*best.changes, *changes))
         words, source = " + ".join(change.words for change in changes), "; ".join(change.source for change in changes)
-        row = self._row(tuple(leaders), words, source, turn, both, best)
-        self.tried.append(row)
-        worth = self._better(both, best, seeds=False)
-        return [(next(iter(leaders.values()))[0], both, len(self.tried) - 1)] if worth else []
+        self.tried.append(self._row(tuple(leaders), words, source, turn, arm, best))
+        return [_Entry("+".join(leaders), arm, len(self.tried) - 1)] if self._better(arm, best, seeds=False) else []
 
     def _row(self, codes: tuple[str, ...], words: str, source: str, turn: int, arm: Arm, best: Arm) -> Tried:
         row = Tried(
@@ -242,22 +248,6 @@ class _Search:
     def _looked(self, problem: Problem) -> Findings:
         self.say("looking for faults")
         return check(problem, run_for=self.run_for)
-
-    def _to_write(self, findings: list[Finding], best: Arm) -> None:
-        """Findings above info whose remedy could not be tried."""
-        for finding in findings:
-            untried = all(finding.code not in row.codes for row in self.tried)
-            symptom = "other findings" in finding.remedy
-            if finding.severity == "info" or not untried or symptom or (best is not self.base and finding.changes):
-                continue
-            reason = ""
-            if any(change.beyond_valid for change in finding.changes):
-                reason = "valid cannot judge it; give an audit split to have it tried"
-            elif finding.changes:
-                reason = "not tried: price or time were over, or what it follows from was mended first"
-            self.written[finding.code] = Written(
-                code=finding.code, title=finding.title, place=finding.place, remedy=finding.remedy, reason=reason
-            )
 
     def _reported_on(self) -> str:
         if self.arms.on_audit:

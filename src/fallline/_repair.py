@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fallline._check import Findings
     from fallline._problem import Problem
     from fallline._recipe import Recipe
+    from fallline.rules import Finding
 
 REPAIRED = "repaired"
 BLIND = "a blind lr"
@@ -60,6 +61,20 @@ class Written:
 
     def document(self) -> dict[str, Any]:
         return {"code": self.code, "title": self.title, "place": self.place, "remedy": self.remedy, "reason": self.reason}
+
+
+def to_write(findings: Iterable[Finding], tried: Sequence[Tried], *, mended: bool) -> tuple[Written, ...]:
+    """Findings above info whose remedy could not be tried; where something was mended, only those that nothing could be tried for."""
+    codes, rows = {code for row in tried for code in row.codes}, []
+    for finding in findings:
+        symptom = "other findings" in finding.remedy
+        if finding.severity == "info" or finding.code in codes or symptom or (mended and finding.changes):
+            continue
+        reason = "not tried: price or time were over" if finding.changes else ""
+        if any(change.beyond_valid for change in finding.changes):
+            reason = "valid cannot judge it; give an audit split to have it tried"
+        rows.append(Written(code=finding.code, title=finding.title, place=finding.place, remedy=finding.remedy, reason=reason))
+    return tuple(rows)
 
 
 @dataclass(frozen=True, kw_only=True)
