@@ -1,6 +1,6 @@
 """What `fallline.fix` closes of the gap between a faulty program and its repaired twin, beside a blind sweep of learning rates.
 
-Run: python benchmarks/fixes.py [--cases tests/faults] [--record fixes.jsonl] [--only v17 v07] [--price 40] > benchmarks/fixes.md
+Run: python benchmarks/fixes.py [--cases tests/faults] [--record benchmarks/fixes.jsonl] [--only v17 v07] [--price 40] > benchmarks/fixes.md
 A folder of cases holds modules v*.py with FAULT, HARM, faulty() and healthy(). Every program is trained by Fallline's own code from seeds 0
 and 1. The share of the gap is (fixed - faulty) / (healthy - faulty) on what reports: audit where the case gives one, else valid. A faulty
 program that diverges, or ends worse than it began, is put at the metric of its untrained model, so that no share is large for nothing.
@@ -32,7 +32,7 @@ LINE = "| {name} | {fault} | {metric} | {faulty} | {healthy} | {fixed} | {interv
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", type=Path, default=ROOT / "tests" / "faults")
-    parser.add_argument("--record", type=Path, default=Path("fixes.jsonl"))
+    parser.add_argument("--record", type=Path, default=ROOT / "benchmarks" / "fixes.jsonl")
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--price", type=float, default=40.0)
     parser.add_argument("--run-for", type=float, default=30.0)
@@ -51,7 +51,7 @@ def main() -> None:
         known[name] = measured(name, case, args.price, args.run_for)
         with args.record.open("a") as record:
             record.write(json.dumps(known[name]) + "\n")
-    sys.stdout.write(told([known[name] for name in sorted(known)], args))
+    sys.stdout.write(told([known[name] for name in sorted(known)], [name for name in names if name not in known], args))
 
 
 def measured(name: str, case: ModuleType, price: float, run_for: float) -> dict[str, Any]:
@@ -100,13 +100,15 @@ def reported(arms: Arms, arm: Arm) -> float:
     return comparison.mine
 
 
-def told(rows: list[dict[str, Any]], args: argparse.Namespace) -> str:
-    """The table and its sums."""
+def told(rows: list[dict[str, Any]], missing: list[str], args: argparse.Namespace) -> str:
+    """The table and its sums; cases that are not recorded are named."""
     repaired = [row for row in rows if row["status"] != "nothing proven" and (row["share"] or 0) >= ENOUGH]
     blind = [row for row in rows if (row["sweep"] or 0) >= ENOUGH]
     sums = f"Proven repairs that close {ENOUGH:.0%} of the gap or more: {len(repaired)} of {len(rows)}."
     sums += f" The best of the blind sweep closes as much in {len(blind)}."
     setting = f"{len(rows)} cases, seeds 0 and 1, price {args.price:g}, torch {torch.__version__}. {sums}"
+    if missing:
+        setting += f" Not recorded, or without a repaired twin that trains better: {', '.join(name.partition('_')[0] for name in missing)}."
     lines = [
         "# Repairs from outside", "", (__doc__ or "").strip(), "", setting, "",
         "| Case | Fault | Metric | Faulty | Healthy | Fixed | fixed - faulty, 95 % | Share (seeds) | Sweep | Kept | Seconds |",
