@@ -34,7 +34,7 @@ LADDER = (
     ("_budget", "_plan", "_run", "_setting", "_planning", "_entered", "_cutoff", "_rung", "_halfway", "_race"),
     ("_decide", "_document", "_resplit", "_result", "_record"),
     ("_train", "_choose"),
-    ("signals", "rules", "_watch", "_check"),
+    ("signals", "changes", "rules", "_watch", "_check", "_arm", "_repair", "_fix"),
     ("doors.models",),
     ("doors",),
     ("exporters", "reports"),
@@ -53,6 +53,7 @@ CLOSED = {
 # The imports that go up the ladder all the same, each with its reason.
 UPWARD = {
     ("_result", "reports"): "print(verdict) shows what the command line shows",
+    ("_repair", "reports"): "print(repair) shows what the command line shows",
     ("_check", "reports"): "print(findings) shows what the command line shows",
     ("_recipe", "_parts"): "recipe.build() is a method of the recipe, and what it builds is another decision",
 }

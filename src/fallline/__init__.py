@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from fallline._errors import FalllineError as FalllineError
     from fallline._errors import RefusedError as RefusedError
     from fallline._errors import UsageError as UsageError
+    from fallline._fix import fix as fix
     from fallline._problem import Problem as Problem
     from fallline._recipe import Recipe as Recipe
+    from fallline._repair import Repair as Repair
     from fallline._result import Verdict as Verdict
     from fallline._train import train as train
     from fallline._watch import watch as watch
@@ -36,6 +38,8 @@ _PUBLIC = {
     "Recipe": "fallline._recipe",
     "train": "fallline._train",
     "check": "fallline._check",
+    "fix": "fallline._fix",
+    "Repair": "fallline._repair",
     "watch": "fallline._watch",
     "Findings": "fallline._check",
     "Finding": "fallline.rules",

@@ -12,7 +12,7 @@ from torch import nn
 from fallline._batches import seeded
 from fallline._problem import Problem
 from fallline._setting import threads
-from fallline.rules import Finding, NotApplicable, Outcome, Rule, judged, rules
+from fallline.rules import Finding, NotApplicable, Outcome, Rule, judged, offered, rules
 from fallline.rules._order import ranked
 from fallline.signals import Window
 from fallline.signals._setup import Setup
@@ -51,7 +51,8 @@ def check(problem: Problem, *, run_for: float = RUN_FOR) -> Findings:
 def _outcome(rule: Rule, window: Window) -> Outcome:
     """A rule that fails on a set-up nobody thought of says so; the others still look."""
     try:
-        return judged(rule, window)
+        outcome = judged(rule, window)
+        return offered(rule, window, outcome) if isinstance(outcome, Finding) else outcome
     except Exception as error:  # a fault of the rule, or of the user's code in a place where it was not expected
         return NotApplicable(f"the rule itself failed: {type(error).__name__}: {error}")
 

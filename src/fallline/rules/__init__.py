@@ -2,21 +2,23 @@
 
 The file's docstring is the page that `fallline explain CODE` prints: the title, then How it is detected, Why it matters, What to do.
 `check(window)` reads signals from the window and gives one of three outcomes: a `Finding`, None where the evidence speaks against the
-fault, `NotApplicable` where the question does not arise or cannot be decided. `FIRES` and `SILENT` are set-ups, each under the words that
+fault, `NotApplicable` where the question does not arise or cannot be decided. `changes(window, finding)`, where a rule has it, gives the
+remedies that can be made from outside and so be tried, best first. `FIRES` and `SILENT` are set-ups, each under the words that
 say what it is: in the first the rule must find its fault, in the second it must not. A rule imports torch only inside functions.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fallline._discover import discover
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
+    from fallline.changes import Change
     from fallline.signals import Window
 
 SEVERITIES = ("stop", "warn", "info")  # the training cannot work; it is likely to suffer; worth knowing
@@ -39,7 +41,7 @@ class Finding:
     figures: Mapping[str, float] = field(default_factory=dict)  # the numbers of the evidence
     place: str = ""  # the parameter, layer or argument
     step: int | None = None  # the update at which it was seen; None: before training
-    change: Mapping[str, Any] | None = None  # the remedy as arguments of Problem, where it can be made from outside
+    changes: tuple[Change, ...] = ()  # the remedy, and others beside it, where it can be made from outside
     consequences: tuple[Finding, ...] = ()  # findings that this one explains
 
     def __post_init__(self) -> None:
@@ -69,6 +71,7 @@ class Rule:
     stage: str  # of STAGES
     check: Callable[[Window], Outcome]
     explains: tuple[str, ...] = ()  # codes of rules whose findings are consequences of this one; symptoms of any cause need no mention
+    changes: Callable[[Window, Finding], Sequence[Change]] | None = None  # remedies of its finding that can be made from outside
 
     def finding(self, evidence: str, remedy: str, **more: Any) -> Finding:
         """A finding of this rule; `more` are further fields, or another severity or other faults than the usual."""
@@ -91,3 +94,15 @@ def judged(rule: Rule, window: Window) -> Outcome:
             return rule.check(window)
     except Unavailable as missing:
         return NotApplicable(str(missing))
+
+
+def offered(rule: Rule, window: Window, finding: Finding) -> Finding:
+    """The finding with the changes that its rule offers; none where they cannot be made out."""
+    if rule.changes is None:
+        return finding
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as in `judged`
+            return replace(finding, changes=tuple(rule.changes(window, finding)))
+    except Exception:  # a signal that is not there, or the user's code in a place where it was not expected: the finding stands without
+        return finding

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, loops
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import looped, numbers
 from fallline.signals import Window, trace
 
@@ -52,6 +53,10 @@ def _follows_size(optimizer: object) -> bool:
     return isinstance(optimizer, torch.optim.Optimizer) and not any(names & set(state) for state in optimizer.state.values())
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [loops.averaging(int(finding.figures["passes"]))]
+
+
 RULE = Rule(
     code="FL412",
     name="accumulation_not_averaged",
@@ -60,6 +65,7 @@ RULE = Rule(
     severity="warn",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL303", "FL601", "FL604"),
 )
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import classes, with_head, yes_no
 from fallline.signals import Window, behaviour, calls, head, outputs
 
@@ -46,6 +47,14 @@ def check(window: Window) -> Outcome:
     return None
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    seen = window.read(calls.ENTRY)
+    ends = [call for call in seen.named(seen.last) if call.place == seen.last_place and seen.last not in calls.WEIGHTED]
+    twice = [call for call in seen.named(*calls.SQUASHING) if call.source in ("softmax", "sigmoid", "tanh") and call.place == finding.place]
+    found = twice or ends
+    return [layers.passed_over(found)] if found else []
+
+
 RULE = Rule(
     code="FL211",
     name="activation_on_logits",
@@ -54,6 +63,7 @@ RULE = Rule(
     severity="warn",
     stage="model",
     check=check,
+    changes=changes,
     explains=("FL304", "FL415", "FL604", "FL605", "FL606"),
 )
 

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fallline.changes import Change, losses
 from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import classes, network
-from fallline.signals import Unavailable, Window, axes, mixing
+from fallline.signals import Unavailable, Window, axes, mixing, outputs, targets
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
@@ -63,6 +64,13 @@ def _norms(window: Window) -> list[Any]:
     return [module for module in window.setup.make().model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    if finding.place != "loss":
+        return []  # what mixes lies inside forward
+    plain = losses.plain(losses.kind_of(window.read(outputs.ENTRY), window.read(targets.ENTRY).train))
+    return [losses.transposed(), *([] if "ratio" in finding.figures else [plain])]
+
+
 RULE = Rule(
     code="FL107",
     name="axes_mixed_up",
@@ -71,6 +79,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL303", "FL304", "FL415", "FL506"),
 )
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, norms
 
@@ -59,6 +60,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=seen.place, step=seen.updates, figures=figures)
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [layers.group_norms(), layers.norm_momentum(0.3)]
+
+
 RULE = Rule(
     code="FL208",
     name="batch_norm_statistics_unfit",
@@ -67,6 +72,7 @@ RULE = Rule(
     severity="stop",
     stage="model",
     check=check,
+    changes=changes,
     explains=("FL605", "FL607"),
 )
 

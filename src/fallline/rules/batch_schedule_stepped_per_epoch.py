@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, schedules
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, schedule
 
@@ -39,9 +40,13 @@ def check(window: Window) -> Outcome:
         f"end at {other.at(1.0):.3g}"
     )
     figures = {"calls": seen.calls, "horizon": seen.horizon, "updates": seen.updates}
-    return RULE.finding(
-        evidence, "step the scheduler after every batch", place="scheduler", figures=figures, change={"scheduler_step": "batch"}
-    )
+    return RULE.finding(evidence, "step the scheduler after every batch", place="scheduler", figures=figures)
+
+
+def changes(window: Window, finding: Finding) -> list[Change]:
+    if window.setup.problem.loop is not None:
+        return [schedules.cosine(window.read(schedule.ENTRY).calls)]
+    return [schedules.stepped_per("batch")]
 
 
 RULE = Rule(
@@ -52,6 +57,7 @@ RULE = Rule(
     severity="stop",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL304", "FL406", "FL414", "FL415", "FL605", "FL606"),
 )
 

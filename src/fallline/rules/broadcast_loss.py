@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import ROWS, VALID_ROWS, numbers, rows
 from fallline.signals import Window, behaviour, outputs
 
@@ -34,6 +35,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, f"make the shapes equal before the loss, here with {fix}", place="loss")
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [losses.same_shape()]
+
+
 RULE = Rule(
     code="FL106",
     name="broadcast_loss",
@@ -42,6 +47,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL112", "FL303", "FL304", "FL415", "FL506"),
 )
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import ROWS, rows, yes_no
 from fallline.signals import Unavailable, Window, behaviour, outputs, targets, trace
 
@@ -69,6 +70,13 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="target", severity="warn" if grave else "info", figures=figures)
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    first, values = window.read(outputs.ENTRY), window.read(targets.ENTRY).train
+    whole = sum(values.counts.values())
+    weight = {int(kind): whole / (len(values.counts) * count) for kind, count in values.counts.items()}
+    return [losses.plain(losses.kind_of(first, values), weight=weight)]
+
+
 RULE = Rule(
     code="FL504",
     name="class_imbalance",
@@ -77,6 +85,7 @@ RULE = Rule(
     severity="warn",
     stage="data",
     check=check,
+    changes=changes,
     explains=("FL605",),
 )
 

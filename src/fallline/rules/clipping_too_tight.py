@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, arguments
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, reruns, trace
 
@@ -40,7 +41,13 @@ def check(window: Window) -> Outcome:
     evidence = f"after {own.updates} updates the loss is {own.end:.4g} with the clip and {other.end:.4g} without, from {own.start:.4g}"
     figures = {"end": own.end, "end without": other.end}
     remedy = "raise the clip to the 90th percentile of the gradient norms"
-    return RULE.finding(evidence, remedy, place="clip", figures=figures, change={"clip": None})
+    return RULE.finding(evidence, remedy, place="clip", figures=figures)
+
+
+def changes(window: Window, finding: Finding) -> list[Change]:
+    clip = window.setup.problem.clip
+    looser = [arguments(f"clip at {10 * clip:g}", clip=10.0 * clip)] if isinstance(clip, int | float) else []
+    return [arguments("no clip", clip=None), *looser]
 
 
 RULE = Rule(
@@ -51,6 +58,7 @@ RULE = Rule(
     severity="warn",
     stage="setting",
     check=check,
+    changes=changes,
     explains=("FL304", "FL415"),
 )
 

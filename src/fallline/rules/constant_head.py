@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import with_head, yes_no
-from fallline.signals import Window, calls, head, outputs
+from fallline.signals import Window, behaviour, calls, head, outputs
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
@@ -39,6 +40,14 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=single[-1].place if single else "the model's output", figures={"output": reach.low})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    single = [call for call in window.read(calls.ENTRY).named("softmax", "log_softmax") if call.size == 1]
+    if not single:
+        return []
+    inside = window.read(behaviour.ENTRY).wants_signs is True  # the loss takes a sigmoid of its own
+    return [layers.passed_over(single) if inside else layers.sigmoid_instead(single)]
+
+
 RULE = Rule(
     code="FL108",
     name="constant_head",
@@ -47,6 +56,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL101", "FL102", "FL109", "FL110", "FL209", "FL303", "FL304", "FL415", "FL506"),
 )
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, optimizers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, decay
 
@@ -40,6 +41,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="optimizer", severity=severity, figures={"l2": seen.largest})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [optimizers.decoupled_decay(), optimizers.scaled_option("weight_decay", 0.01)]
+
+
 RULE = Rule(
     code="FL306",
     name="coupled_decay_in_adaptive_optimizer",
@@ -48,6 +53,7 @@ RULE = Rule(
     severity="info",
     stage="optimizer",
     check=check,
+    changes=changes,
 )
 
 

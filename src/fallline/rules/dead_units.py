@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers, optimizers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import network, numbers
 from fallline.signals import Unavailable, Window, reruns, trace, units
 
@@ -62,6 +63,12 @@ def _gravity(share: float) -> str:
     return "stop" if share > 0.97 else "warn"
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    if finding.step is None:
+        return [layers.drawn_anew()]
+    return [optimizers.scaled_lr(0.1), layers.drawn_anew()]
+
+
 RULE = Rule(
     code="FL604",
     name="dead_units",
@@ -70,6 +77,7 @@ RULE = Rule(
     severity="stop",
     stage="setting",
     check=check,
+    changes=changes,
     explains=("FL201", "FL204", "FL304", "FL415", "FL603", "FL605", "FL606"),
 )
 

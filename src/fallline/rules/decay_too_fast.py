@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, schedules
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, reruns, schedule, trace
 
@@ -46,6 +47,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, "decay over the whole training, such as a cosine", place="scheduler", figures={"share": share})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [schedules.cosine(window.read(schedule.ENTRY).calls), schedules.without()]
+
+
 RULE = Rule(
     code="FL409",
     name="decay_too_fast",
@@ -54,6 +59,7 @@ RULE = Rule(
     severity="warn",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL304", "FL415", "FL605"),
 )
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, schedules
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, schedule
 
@@ -50,9 +51,13 @@ def check(window: Window) -> Outcome:
         f"it would go from {other.peak:.3g} to {other.at(1.0):.3g}"
     )
     figures = {"calls": seen.calls, "epochs": seen.epochs, "horizon": seen.horizon or 0.0}
-    return RULE.finding(
-        evidence, "step the scheduler once an epoch", place="scheduler", figures=figures, change={"scheduler_step": "epoch"}
-    )
+    return RULE.finding(evidence, "step the scheduler once an epoch", place="scheduler", figures=figures)
+
+
+def changes(window: Window, finding: Finding) -> list[Change]:
+    if window.setup.problem.loop is not None:
+        return [schedules.cosine(window.read(schedule.ENTRY).calls)]
+    return [schedules.stepped_per("epoch")]
 
 
 RULE = Rule(
@@ -63,6 +68,7 @@ RULE = Rule(
     severity="stop",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL304", "FL406", "FL409", "FL414", "FL415", "FL605", "FL606"),
 )
 

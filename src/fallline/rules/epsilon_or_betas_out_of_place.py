@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, optimizers
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, parameters, reruns, trace
 
@@ -69,6 +70,10 @@ def _second_moment(optimizer: object) -> float | None:
     return float(torch.cat(found).double().sqrt().median()) if found else None
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [optimizers.plain_adam_options()]
+
+
 RULE = Rule(
     code="FL310",
     name="epsilon_or_betas_out_of_place",
@@ -77,6 +82,7 @@ RULE = Rule(
     severity="warn",
     stage="optimizer",
     check=check,
+    changes=changes,
     explains=("FL303", "FL304", "FL415", "FL601"),
 )
 

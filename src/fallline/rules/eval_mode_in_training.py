@@ -14,7 +14,8 @@ Call `model.train()` at the start of each epoch, not once before the first.
 
 from __future__ import annotations
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, loops
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import dropping, looped, numbers
 from fallline.signals import Window, trace
 
@@ -38,6 +39,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, "call model.train() at the start of each epoch", place="loop", figures={"in eval mode": events.in_eval})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [loops.training_mode()]
+
+
 RULE = Rule(
     code="FL410",
     name="eval_mode_in_training",
@@ -46,6 +51,7 @@ RULE = Rule(
     severity="stop",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL208",),
 )
 

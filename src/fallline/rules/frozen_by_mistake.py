@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, optimizers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import classes, network
 from fallline.signals import Window, frozen
 
@@ -45,6 +46,13 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=seen.drawn[-1], severity="stop" if grave else "warn", figures={"share": share})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    seen = window.read(frozen.ENTRY)
+    # where all is frozen, or what is new: with the weight of a layer goes its bias
+    paths = {name.rpartition(".")[0] for name in seen.drawn}
+    return [optimizers.thawed([name for name in seen.frozen if name.rpartition(".")[0] in paths or not seen.trainable])]
+
+
 RULE = Rule(
     code="FL210",
     name="frozen_by_mistake",
@@ -53,6 +61,7 @@ RULE = Rule(
     severity="stop",
     stage="model",
     check=check,
+    changes=changes,
     explains=("FL001", "FL301", "FL304", "FL305", "FL415", "FL605", "FL606"),
 )
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, data
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import ROWS, numbers, rows
 from fallline.signals import Window, columns
 
@@ -36,6 +37,10 @@ def check(window: Window) -> Outcome:
     return None
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [data.filled_and_standardised(window.setup), data.filled()]
+
+
 RULE = Rule(
     code="FL503",
     name="gaps_in_data",
@@ -44,6 +49,7 @@ RULE = Rule(
     severity="stop",
     stage="data",
     check=check,
+    changes=changes,
     explains=("FL001", "FL116", "FL303", "FL501", "FL502", "FL506", "FL601", "FL605"),
 )
 

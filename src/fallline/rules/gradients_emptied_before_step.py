@@ -12,7 +12,8 @@ zero_grad, forward, backward, step: in this order.
 
 from __future__ import annotations
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, loops
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import looped, numbers
 from fallline.signals import Window, trace
 
@@ -25,6 +26,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, "move zero_grad before the backward pass", place="loop", step=1, figures={"emptied": events.emptied})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [loops.plain()]
+
+
 RULE = Rule(
     code="FL402",
     name="gradients_emptied_before_step",
@@ -33,6 +38,7 @@ RULE = Rule(
     severity="stop",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL304", "FL415", "FL605", "FL606"),
 )
 

@@ -14,7 +14,8 @@ What to do:
 
 from __future__ import annotations
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, loops
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import looped, numbers
 from fallline.signals import Window, trace
 
@@ -33,6 +34,10 @@ def check(window: Window) -> Outcome:
     )
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [loops.emptying()]
+
+
 RULE = Rule(
     code="FL401",
     name="gradients_never_emptied",
@@ -41,6 +46,7 @@ RULE = Rule(
     severity="stop",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL303", "FL309", "FL601", "FL604", "FL605"),
 )
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import classes, numbers
-from fallline.signals import Window, gradients, trace
+from fallline.signals import Window, calls, gradients, trace
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
@@ -49,6 +50,13 @@ def check(window: Window) -> Outcome:
     )
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    seen = window.read(calls.ENTRY)
+    feeding = {(call.source, call.source_place) for call in seen.named(*calls.WEIGHTED) if call.source in ("sigmoid", "tanh", "softmax")}
+    squashing = [call for call in seen.calls if (call.name, call.place) in feeding]
+    return [*([layers.rectified_instead(squashing)] if squashing else []), layers.drawn_anew()]
+
+
 RULE = Rule(
     code="FL603",
     name="gradients_vanish",
@@ -57,6 +65,7 @@ RULE = Rule(
     severity="warn",
     stage="symptom",
     check=check,
+    changes=changes,
 )
 
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import network, numbers
 from fallline.signals import Window, gradients, parameters
 
@@ -43,6 +44,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=", ".join(cut[:3]), figures={"cut": len(cut), "used": len(seen.used)})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [layers.rejoined()] if "cut" in finding.figures else []
+
+
 RULE = Rule(
     code="FL209",
     name="graph_cut",
@@ -51,6 +56,7 @@ RULE = Rule(
     severity="stop",
     stage="model",
     check=check,
+    changes=changes,
     explains=("FL304", "FL415", "FL605", "FL606"),
 )
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, optimizers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, parameters
 
@@ -46,6 +47,10 @@ def check(window: Window) -> Outcome:
     return None
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [optimizers.levelled_groups()]
+
+
 RULE = Rule(
     code="FL314",
     name="group_without_learning_rate",
@@ -54,6 +59,7 @@ RULE = Rule(
     severity="stop",
     stage="optimizer",
     check=check,
+    changes=changes,
     explains=("FL304", "FL414", "FL415", "FL606"),
 )
 

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import ROWS, VALID_ROWS, numbers, rows, with_head
-from fallline.signals import Window, behaviour, head, outputs, targets
+from fallline.signals import Window, behaviour, calls, head, outputs, targets
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
@@ -46,6 +47,12 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="the model's output", figures={"outside": outside, "low": reach.low, "high": reach.high})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    seen = window.read(calls.ENTRY)
+    last = [call for call in seen.named(seen.last) if call.place == seen.last_place and seen.last not in calls.WEIGHTED]
+    return [layers.passed_over(last)] if last else []
+
+
 RULE = Rule(
     code="FL109",
     name="head_cannot_reach_targets",
@@ -54,6 +61,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL303", "FL304", "FL415", "FL502", "FL506", "FL605"),
 )
 

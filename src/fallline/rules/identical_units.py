@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import network, numbers
 from fallline.signals import Window, gradients
 
@@ -33,6 +34,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=seen.twins[0], figures={"layers": len(seen.twins)})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [layers.drawn_anew()]
+
+
 RULE = Rule(
     code="FL203",
     name="identical_units",
@@ -41,6 +46,7 @@ RULE = Rule(
     severity="stop",
     stage="model",
     check=check,
+    changes=changes,
     explains=("FL204", "FL304", "FL415", "FL603", "FL604", "FL605", "FL606"),
 )
 

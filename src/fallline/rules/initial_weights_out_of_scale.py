@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import classes, network, numbers
 from fallline.signals import Window, initial
 
@@ -52,6 +53,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=seen.widest, figures={"ratio": ratio, "loss": seen.loss})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [layers.drawn_anew()]
+
+
 RULE = Rule(
     code="FL204",
     name="initial_weights_out_of_scale",
@@ -60,6 +65,7 @@ RULE = Rule(
     severity="stop",
     stage="model",
     check=check,
+    changes=changes,
     explains=("FL301", "FL303", "FL304", "FL415", "FL506", "FL601", "FL603", "FL604", "FL605"),
 )
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, data
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import ROWS, VALID_ROWS, classes, labelled
 from fallline.signals import Window, relation, trace
 
@@ -55,6 +56,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="train", severity="warn", figures=figures)
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [data.moved_targets(int(finding.figures["shift"]))] if "shift" in finding.figures else []
+
+
 RULE = Rule(
     code="FL506",
     name="inputs_and_targets_misaligned",
@@ -63,6 +68,7 @@ RULE = Rule(
     severity="stop",
     stage="data",
     check=check,
+    changes=changes,
     explains=("FL304", "FL415", "FL504", "FL605", "FL606", "FL607"),
 )
 

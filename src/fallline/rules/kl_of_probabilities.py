@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import ROWS, VALID_ROWS, classes, labelled, with_head
 from fallline.signals import Window, behaviour, outputs, targets
 
@@ -43,6 +44,12 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, "give the loss output.log_softmax(dim=1)", place="loss", figures={"sum": total})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    given = losses.log_softmax("log-probabilities given to the loss", "output.log_softmax(dim=1) as the first argument")
+    inside = "agreeing" in finding.figures  # the loss takes a softmax itself
+    return [losses.plain("shares")] if inside else [given, losses.plain("shares")]
+
+
 RULE = Rule(
     code="FL111",
     name="kl_of_probabilities",
@@ -51,6 +58,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL303", "FL304", "FL415", "FL601"),
 )
 

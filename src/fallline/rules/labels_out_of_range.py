@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, data
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import ROWS, VALID_ROWS, classes, labelled
 from fallline.signals import Window, behaviour, outputs, targets
 
@@ -50,6 +51,13 @@ def check(window: Window) -> Outcome:
     return None
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    counts = window.read(targets.ENTRY).train.counts
+    first, last = min(counts), max(counts)
+    fits = "outputs" in finding.figures and last - first < finding.figures["outputs"]
+    return [data.renumbered(-int(first))] if fits else []
+
+
 RULE = Rule(
     code="FL117",
     name="labels_out_of_range",
@@ -58,6 +66,7 @@ RULE = Rule(
     severity="stop",
     stage="data",
     check=check,
+    changes=changes,
     explains=("FL001",),
 )
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, optimizers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, reruns, trace, units
 
@@ -54,7 +55,12 @@ def check(window: Window) -> Outcome:
     lr = max(float(group["lr"]) for group in seen.groups)
     remedy = f"multiply the lr by {factor:g}"
     figures = {"end": own.end, "end with a smaller lr": best.end, "factor": factor, "lr": lr}
-    return RULE.finding(evidence, remedy, place="optimizer", step=own.updates, figures=figures, change={"lr": factor})
+    return RULE.finding(evidence, remedy, place="optimizer", step=own.updates, figures=figures)
+
+
+def changes(window: Window, finding: Finding) -> list[Change]:
+    factor = finding.figures["factor"]
+    return [optimizers.scaled_lr(factor * more) for more in (1.0, 3.0, 0.3)]  # the rule tries whole decades
 
 
 RULE = Rule(
@@ -65,6 +71,7 @@ RULE = Rule(
     severity="stop",
     stage="setting",
     check=check,
+    changes=changes,
     explains=("FL601", "FL604", "FL605", "FL606", "FL607"),
 )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fallline.changes import Change, optimizers
 from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, reruns, trace
@@ -57,9 +58,7 @@ def check(window: Window) -> Outcome:
     figures = {"end": own.end, "end with a larger lr": best.end, "factor": factor}
     remedy = f"multiply the lr by {factor:g}"
     remedy += ", or take an optimizer whose steps do not shrink by themselves, such as Adam" if len(faults) > 1 else ""
-    return RULE.finding(
-        evidence, remedy, place="optimizer", faults=faults, severity=severity, step=own.updates, figures=figures, change={"lr": factor}
-    )
+    return RULE.finding(evidence, remedy, place="optimizer", faults=faults, severity=severity, step=own.updates, figures=figures)
 
 
 def _is_short(window: Window) -> bool:
@@ -76,6 +75,12 @@ def _wears_out(optimizer: object) -> bool:
     return isinstance(optimizer, torch.optim.Adagrad | torch.optim.Adadelta)
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    factor = finding.figures["factor"]
+    rates = [optimizers.scaled_lr(factor * more) for more in (1.0, 0.3, 3.0)]  # the rule tries whole decades
+    return [*rates, *([optimizers.adam()] if "O11" in finding.faults else [])]
+
+
 RULE = Rule(
     code="FL304",
     name="learning_rate_too_low",
@@ -84,6 +89,7 @@ RULE = Rule(
     severity="warn",
     stage="setting",
     check=check,
+    changes=changes,
     explains=("FL415", "FL605", "FL606"),
 )
 

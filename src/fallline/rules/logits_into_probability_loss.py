@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import with_head, yes_no
-from fallline.signals import Window, behaviour, head, outputs
+from fallline.signals import Window, behaviour, head, outputs, targets
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
@@ -39,6 +40,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="loss", figures={"outside": outside})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [losses.plain(losses.kind_of(window.read(outputs.ENTRY), window.read(targets.ENTRY).train))]
+
+
 RULE = Rule(
     code="FL103",
     name="logits_into_probability_loss",
@@ -47,6 +52,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL001", "FL116", "FL601"),
 )
 

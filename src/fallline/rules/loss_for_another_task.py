@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import ROWS, classes, labelled, numbers, yes_no
 from fallline.signals import Window, behaviour, outputs, targets
 
@@ -52,6 +53,10 @@ def _judged_as_number(window: Window) -> bool:
     return window.setup.problem.task == "regression" or ("regression" in tasks and "binary" not in tasks)
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [losses.plain(losses.kind_of(window.read(outputs.ENTRY), window.read(targets.ENTRY).train))]
+
+
 RULE = Rule(
     code="FL115",
     name="loss_for_another_task",
@@ -60,6 +65,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL102", "FL103", "FL109", "FL113", "FL303", "FL304", "FL415", "FL605"),
 )
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, loops, losses, optimizers
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import classes, numbers
 from fallline.signals import Unavailable, Window, behaviour, parameters, trace
 
@@ -47,6 +48,12 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=place, figures={"truth": loss.truth, "lies": loss.lies})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    if finding.place == "loop":
+        return [loops.plain()]
+    return [optimizers.descending() if finding.place == "optimizer" else losses.negated()]
+
+
 RULE = Rule(
     code="FL113",
     name="loss_sign_flipped",
@@ -55,6 +62,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL303", "FL308", "FL415", "FL601"),
 )
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, linearity
 
@@ -42,6 +43,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=seen.layers[0], severity=severity, figures={"bend": seen.bend, "layers": len(seen.layers)})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [layers.rectified_between(window.read(linearity.ENTRY).layers[:-1])]
+
+
 RULE = Rule(
     code="FL201",
     name="missing_activation",
@@ -50,6 +55,7 @@ RULE = Rule(
     severity="warn",
     stage="model",
     check=check,
+    changes=changes,
     explains=("FL304", "FL415", "FL605"),
 )
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, optimizers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, parameters, reruns, trace
 
@@ -54,6 +55,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, "set momentum to 0.9", place="optimizer", severity="stop" if seen.diverged else "warn", figures=figures)
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [optimizers.usual_momentum()]
+
+
 RULE = Rule(
     code="FL309",
     name="momentum_too_high",
@@ -62,6 +67,7 @@ RULE = Rule(
     severity="warn",
     stage="setting",
     check=check,
+    changes=changes,
     explains=("FL303", "FL601", "FL604"),
 )
 

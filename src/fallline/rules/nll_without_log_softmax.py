@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import classes, with_head
 from fallline.signals import Window, behaviour, outputs
 
@@ -34,6 +35,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="loss", figures={"sum": total})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [losses.log_softmax("log-probabilities given to the loss", "log_softmax(dim=1) at the end of forward")]
+
+
 RULE = Rule(
     code="FL104",
     name="nll_without_log_softmax",
@@ -42,6 +47,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL303", "FL304", "FL415", "FL601"),
 )
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, data
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import ROWS, VALID_ROWS, network, numbers, rows
 from fallline.signals import Unavailable, Window, columns, entry
 
@@ -67,6 +68,13 @@ def _log(value: float) -> float:
     return math.log(max(value, 1e-9))
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    if finding.place == "inputs":
+        return [data.standardised_inputs(window.setup)]
+    first = window.read(entry.ENTRY)
+    return [data.standardised_entry(window.setup, first.place)]
+
+
 RULE = Rule(
     code="FL509",
     name="normalised_twice",
@@ -75,6 +83,7 @@ RULE = Rule(
     severity="stop",
     stage="data",
     check=check,
+    changes=changes,
     explains=("FL304", "FL415", "FL501", "FL605", "FL606"),
 )
 

@@ -12,7 +12,8 @@ Call `optimizer.step()` after `backward()`, on the optimizer that holds this mod
 
 from __future__ import annotations
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, loops
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import looped, numbers
 from fallline.signals import Window, trace
 
@@ -28,6 +29,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, "call optimizer.step() after backward()", place="loop", figures={"passes": passes})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [loops.plain()]
+
+
 RULE = Rule(
     code="FL403",
     name="optimizer_never_steps",
@@ -36,6 +41,7 @@ RULE = Rule(
     severity="stop",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL001", "FL304", "FL415", "FL605", "FL606"),
 )
 

@@ -12,7 +12,8 @@ Build the optimizer once, before the first epoch, and hand it to the loop.
 
 from __future__ import annotations
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, loops
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import looped, numbers
 from fallline.signals import Window, trace
 
@@ -27,6 +28,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="loop", figures={"optimizers": count, "epochs": epochs})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [loops.plain()]
+
+
 RULE = Rule(
     code="FL416",
     name="optimizer_rebuilt",
@@ -35,6 +40,7 @@ RULE = Rule(
     severity="warn",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL301", "FL403", "FL405", "FL606"),
 )
 

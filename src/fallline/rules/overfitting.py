@@ -13,9 +13,11 @@ Keep the best weights (`patience`), more data or augmentation, weight decay, dro
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, arguments
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import VALID_ROWS, network, numbers, rows
 from fallline.signals import Window, trace
 
@@ -41,7 +43,11 @@ def check(window: Window) -> Outcome:
     )
     remedy = "keep the best weights (patience), add data or augmentation, decay or dropout"
     step = seen.looks[lowest].update
-    return RULE.finding(evidence, remedy, place="training", severity="warn" if grave else "info", step=step, change={"patience": 5})
+    return RULE.finding(evidence, remedy, place="training", severity="warn" if grave else "info", step=step)
+
+
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [replace(arguments("the best weights on valid kept (patience of 5 epochs)", patience=5), beyond_valid=True)]
 
 
 RULE = Rule(
@@ -52,6 +58,7 @@ RULE = Rule(
     severity="info",
     stage="symptom",
     check=check,
+    changes=changes,
 )
 
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import classes
 from fallline.signals import Window, behaviour, targets
 
@@ -38,7 +39,12 @@ def check(window: Window) -> Outcome:
     evidence = f"target {kind:g} fills the ends of rows, {share:.0%} of all positions, and the loss counts them"
     remedy = f"leave them out: ignore_index={kind:g} in the loss, and in Problem for the metric"
     severity = "stop" if share > 0.5 else "warn"
-    return RULE.finding(evidence, remedy, place="loss", severity=severity, figures={"share": share}, change={"ignore_index": int(kind)})
+    return RULE.finding(evidence, remedy, place="loss", severity=severity, figures={"share": share})
+
+
+def changes(window: Window, finding: Finding) -> list[Change]:
+    trailing = window.read(targets.ENTRY).train.trailing
+    return [losses.ignoring(int(max(trailing, key=lambda kind: trailing[kind])))]
 
 
 RULE = Rule(
@@ -49,6 +55,7 @@ RULE = Rule(
     severity="warn",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL504", "FL605"),
 )
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, optimizers
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import classes, network
 from fallline.signals import Window, frozen, gradients, parameters
 
@@ -54,6 +55,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=place, severity="stop" if drawn else "info", figures={"share": share})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [optimizers.holding_all(), optimizers.holding_all(10.0)]
+
+
 RULE = Rule(
     code="FL301",
     name="parameters_not_in_optimizer",
@@ -62,6 +67,7 @@ RULE = Rule(
     severity="stop",
     stage="optimizer",
     check=check,
+    changes=changes,
     explains=("FL304", "FL305", "FL415", "FL605", "FL606"),
 )
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, schedules
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import classes, numbers
 from fallline.signals import Window
 
@@ -45,6 +46,11 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="scheduler", severity="warn" if scheduler.mode == "max" else "info")
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    metric = window.setup.problem.resolved_metric()
+    return [] if metric is None else [schedules.other_mode(metric.direction)]
+
+
 RULE = Rule(
     code="FL408",
     name="plateau_in_wrong_direction",
@@ -53,6 +59,7 @@ RULE = Rule(
     severity="warn",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL304",),
 )
 

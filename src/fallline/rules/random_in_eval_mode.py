@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import network, numbers
 from fallline.signals import Window, calls, outputs
 
@@ -50,6 +51,13 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, "try 0.1 to 0.5", place=path, severity="warn", figures={"p": p})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    if "p" in finding.figures:
+        return [layers.dropout_of(0.5), layers.dropout_of(0.2)]  # Srivastava et al. (2014): 0.5 for hidden units, 0.2 for inputs
+    on = [call for call in window.read(calls.ENTRY).named("dropout") if call.training]
+    return [layers.dropout_in_training_alone(on)] if on else []
+
+
 RULE = Rule(
     code="FL207",
     name="random_in_eval_mode",
@@ -58,6 +66,7 @@ RULE = Rule(
     severity="stop",
     stage="model",
     check=check,
+    changes=changes,
     explains=("FL411",),
 )
 

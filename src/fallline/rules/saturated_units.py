@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, data, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
-from fallline.signals import Window, units
+from fallline.signals import Window, calls, units
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
@@ -28,14 +29,22 @@ MOST = 0.85  # DeepChecker's
 
 def check(window: Window) -> Outcome:
     seen = window.read(units.ENTRY)
-    for when, layers in (("before training", seen.before), ("after the watched run", seen.after)):
-        hidden = layers[:-1] if len(layers) > 1 else ()  # the last may be the output, which is right to be sure
+    for when, found in (("before training", seen.before), ("after the watched run", seen.after)):
+        hidden = found[:-1] if len(found) > 1 else ()  # the last may be the output, which is right to be sure
         worst = max(hidden, key=lambda layer: layer.saturated, default=None)
         if worst is not None and worst.saturated >= MOST:
             evidence = f"{when} {worst.saturated:.0%} of the values of {worst.name} {worst.place} lie at its ends"
             remedy = "standardise the inputs and draw weights with xavier_uniform_, or use ReLU"
             return RULE.finding(evidence, remedy, place=worst.place, figures={"saturated": worst.saturated})
     return None
+
+
+def changes(window: Window, finding: Finding) -> list[Change]:
+    seen = window.read(calls.ENTRY)
+    feeding = {(call.source, call.source_place) for call in seen.named(*calls.WEIGHTED) if call.source in ("sigmoid", "tanh")}
+    squashing = [call for call in seen.calls if (call.name, call.place) in feeding]
+    scaled = [data.standardised_inputs(window.setup)] if window.setup.floats(window.setup.sample(rows=2)[0]) else []
+    return [*scaled, layers.drawn_anew(), *([layers.rectified_instead(squashing)] if squashing else [])]
 
 
 RULE = Rule(
@@ -46,6 +55,7 @@ RULE = Rule(
     severity="warn",
     stage="symptom",
     check=check,
+    changes=changes,
 )
 
 

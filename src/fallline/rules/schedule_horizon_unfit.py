@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, schedules
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, schedule
 
@@ -56,6 +57,10 @@ def check(window: Window) -> Outcome:
     return None
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [schedules.lasting(int(finding.figures["calls"])), schedules.cosine(int(finding.figures["calls"]))]
+
+
 RULE = Rule(
     code="FL406",
     name="schedule_horizon_unfit",
@@ -64,6 +69,7 @@ RULE = Rule(
     severity="warn",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL409", "FL415"),
 )
 

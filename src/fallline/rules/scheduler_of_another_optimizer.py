@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, schedules
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import network, numbers
 from fallline.signals import Window
 
@@ -33,6 +34,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, "build the scheduler from the optimizer that trains", place="scheduler")
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [schedules.of_this_optimizer()]
+
+
 RULE = Rule(
     code="FL417",
     name="scheduler_of_another_optimizer",
@@ -41,6 +46,7 @@ RULE = Rule(
     severity="stop",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL302", "FL406"),
 )
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import network, numbers
-from fallline.signals import Unavailable, Window, gradients, outputs, trace
+from fallline.signals import Unavailable, Window, gradients, outputs, targets, trace
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
@@ -38,6 +39,12 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence[:600], "correct what the message names", place=first.where, figures={"errors": len(raised)})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    if finding.place != "the loss":
+        return []
+    return [losses.same_shape(), losses.plain(losses.kind_of(window.read(outputs.ENTRY), window.read(targets.ENTRY).train))]
+
+
 RULE = Rule(
     code="FL001",
     name="set_up_raises",
@@ -46,6 +53,7 @@ RULE = Rule(
     severity="stop",
     stage="crash",
     check=check,
+    changes=changes,
 )
 
 

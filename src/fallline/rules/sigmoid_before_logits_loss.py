@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import with_head, yes_no
 from fallline.signals import Window, behaviour, head, outputs
 
@@ -40,6 +41,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="the model's output", figures={"low": low, "high": high})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [losses.log_odds("the log-odds of the output given to the loss", "take the sigmoid out of forward, or use BCELoss")]
+
+
 RULE = Rule(
     code="FL102",
     name="sigmoid_before_logits_loss",
@@ -48,6 +53,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL303", "FL304", "FL306", "FL415"),
 )
 

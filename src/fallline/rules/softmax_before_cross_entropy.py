@@ -18,7 +18,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import CLASSES, classes, network, with_head
 from fallline.signals import Window, behaviour, outputs
 
@@ -40,6 +41,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="the model's output", figures={"floor": floor, "classes": count})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [losses.logarithm("log(output) given to the loss", "take the softmax out of forward, or use NLLLoss on log(output)")]
+
+
 RULE = Rule(
     code="FL101",
     name="softmax_before_cross_entropy",
@@ -48,6 +53,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL303", "FL304", "FL306", "FL415", "FL603"),
 )
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import classes, network, with_head
 from fallline.signals import Window, calls, mixing, outputs
 
@@ -57,6 +58,13 @@ def _summed_axis(output: Tensor) -> int | None:
     return None
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    over = window.read(calls.ENTRY).named("softmax", "log_softmax")
+    wrong = [call for call in over if call.dim == 0 and call.ndim >= 2] or over[-1:]
+    dims = (1, -1) if max(call.ndim for call in wrong) > 2 else (1,)
+    return [layers.over_dimension(wrong, dim) for dim in dims]
+
+
 RULE = Rule(
     code="FL105",
     name="softmax_over_wrong_dimension",
@@ -65,6 +73,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL101", "FL104", "FL107", "FL303", "FL304"),
 )
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, data
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import VALID_ROWS, numbers, rows
 from fallline.signals import Window, columns
 
@@ -60,6 +61,15 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=f"{name} of valid", severity="stop" if most else "info", figures={"share": share})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    seen = window.read(columns.ENTRY)
+    if seen.valid is None or finding.place != "inputs of valid":
+        return []
+    mine, theirs = (seen.train.mean, seen.train.std), (seen.valid.mean, seen.valid.std)
+    shift, ratio = (mine[0] - theirs[0]).abs() / mine[1].clamp_min(1e-12), (mine[1] / theirs[1].clamp_min(1e-12)).log().abs()
+    return [data.prepared_alike(mine, theirs, (mine[1] > 1e-12) & ((shift > 0.5) | (ratio > 0.7)))]  # the rule's own limits
+
+
 RULE = Rule(
     code="FL508",
     name="splits_prepared_differently",
@@ -68,6 +78,7 @@ RULE = Rule(
     severity="stop",
     stage="data",
     check=check,
+    changes=changes,
     explains=("FL208", "FL605", "FL607"),
 )
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import ROWS, VALID_ROWS, classes, labelled, network, with_head
 from fallline.signals import Window, behaviour, head, outputs, reruns, targets
 
@@ -67,6 +68,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="loss", severity=severity, figures={"right": shares[0], "with cross-entropy": shares[1]})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [losses.plain(losses.kind_of(window.read(outputs.ENTRY), window.read(targets.ENTRY).train))]
+
+
 RULE = Rule(
     code="FL110",
     name="squared_error_for_classes",
@@ -75,6 +80,7 @@ RULE = Rule(
     severity="warn",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL303", "FL304", "FL306", "FL415", "FL603", "FL605"),
 )
 

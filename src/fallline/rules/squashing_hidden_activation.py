@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, calls
 
@@ -40,6 +41,13 @@ def check(window: Window) -> Outcome:
     return None
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    seen = window.read(calls.ENTRY)
+    name = "softmax" if "softmax" in finding.figures else "sigmoid"
+    feeding = {call.source_place for call in seen.named(*calls.WEIGHTED) if call.source == name}
+    return [layers.rectified_instead(call for call in seen.named(name) if call.place in feeding)]
+
+
 RULE = Rule(
     code="FL206",
     name="squashing_hidden_activation",
@@ -48,6 +56,7 @@ RULE = Rule(
     severity="warn",
     stage="model",
     check=check,
+    changes=changes,
     explains=("FL304", "FL415", "FL603", "FL605", "FL606"),
 )
 

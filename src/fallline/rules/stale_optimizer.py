@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, optimizers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import classes, network
 from fallline.signals import Window, parameters
 
@@ -38,9 +39,13 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=", ".join(missing[:3]) or "optimizer", figures=figures)
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [optimizers.over_the_model()]
+
+
 RULE = Rule(
     code="FL302", name="stale_optimizer", title="Optimizer holds tensors that the model does not have", faults=("O02",), severity="stop",
-    stage="optimizer", check=check, explains=("FL301", "FL606"),
+    stage="optimizer", check=check, changes=changes, explains=("FL301", "FL606"),
 )  # fmt: skip
 
 

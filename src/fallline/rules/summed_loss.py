@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Unavailable, Window, behaviour, reruns, trace
 
@@ -47,6 +48,10 @@ def check(window: Window) -> Outcome:
     return quiet
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [losses.averaged()]
+
+
 RULE = Rule(
     code="FL112",
     name="summed_loss",
@@ -55,6 +60,7 @@ RULE = Rule(
     severity="stop",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL303", "FL601", "FL604"),
 )
 

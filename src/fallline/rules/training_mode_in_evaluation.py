@@ -14,7 +14,8 @@ What to do:
 
 from __future__ import annotations
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, loops
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import dropping, looped, numbers
 from fallline.signals import Window, trace
 
@@ -37,6 +38,10 @@ def check(window: Window) -> Outcome:
     )
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [loops.evaluation_mode()]
+
+
 RULE = Rule(
     code="FL411",
     name="training_mode_in_evaluation",
@@ -45,6 +50,7 @@ RULE = Rule(
     severity="stop",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL208", "FL607"),
 )
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, arguments
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, longer, trace
 
@@ -44,7 +45,12 @@ def check(window: Window) -> Outcome:
     )
     figures = {"end": more.end, "later": more.later, "updates": seen.run.updates}
     epochs = round(3 * window.setup.epochs)
-    return RULE.finding(evidence, f"train for about {epochs} epochs or more", place="epochs", figures=figures, change={"epochs": epochs})
+    return RULE.finding(evidence, f"train for about {epochs} epochs or more", place="epochs", figures=figures)
+
+
+def changes(window: Window, finding: Finding) -> list[Change]:
+    epochs = 3 * max(round(window.setup.epochs), 1)  # where that is too short still, the next look says so
+    return [arguments(f"{epochs} epochs", epochs=epochs)]
 
 
 RULE = Rule(
@@ -55,6 +61,7 @@ RULE = Rule(
     severity="warn",
     stage="setting",
     check=check,
+    changes=changes,
     explains=("FL605",),
 )
 

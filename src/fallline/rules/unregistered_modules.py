@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, layers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import network, numbers
 from fallline.signals import Window, gradients
 
@@ -44,6 +45,10 @@ def _changes(window: Window) -> bool:
     return window.read(outputs.ENTRY).difference > 1e-3
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [layers.registered()] if finding.faults[0] == "M02" else []  # what forward makes anew has no place
+
+
 RULE = Rule(
     code="FL202",
     name="unregistered_modules",
@@ -52,6 +57,7 @@ RULE = Rule(
     severity="stop",
     stage="model",
     check=check,
+    changes=changes,
     explains=("FL201", "FL207", "FL301", "FL304", "FL415", "FL606"),
 )
 

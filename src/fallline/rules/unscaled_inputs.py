@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, data
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import ROWS, VALID_ROWS, numbers, rows
 from fallline.signals import Unavailable, Window, calls, columns, reruns, trace
 
@@ -99,6 +100,10 @@ def _scaling(window: Window) -> Callable[[Any], Any]:
     return lambda inputs: tree_map(scale, inputs)
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [data.standardised_inputs(window.setup)]
+
+
 RULE = Rule(
     code="FL501",
     name="unscaled_inputs",
@@ -107,6 +112,7 @@ RULE = Rule(
     severity="warn",
     stage="data",
     check=check,
+    changes=changes,
     explains=("FL204", "FL303", "FL304", "FL308", "FL309", "FL415", "FL601", "FL603", "FL604", "FL605", "FL606"),
 )
 

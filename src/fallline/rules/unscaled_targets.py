@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, data
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import ROWS, VALID_ROWS, numbers, rows
 from fallline.signals import Unavailable, Window, behaviour, columns, outputs, reruns, trace
 
@@ -70,6 +71,11 @@ def _unexplained(window: Window, made: Made, centre: Any, scale: Any) -> float:
     return float((said - first.target).square().mean() / first.target.var().clamp_min(1e-12))
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    table = window.read(columns.ENTRY).train
+    return [data.standardised_targets(table.target_mean.float(), table.target_std.float().clamp_min(1e-12))]
+
+
 RULE = Rule(
     code="FL502",
     name="unscaled_targets",
@@ -78,6 +84,7 @@ RULE = Rule(
     severity="warn",
     stage="data",
     check=check,
+    changes=changes,
     explains=("FL112", "FL303", "FL304", "FL415", "FL601", "FL604", "FL605", "FL606"),
 )
 

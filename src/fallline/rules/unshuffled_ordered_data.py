@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, data
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import ROWS, classes, labelled
 from fallline.signals import Window, order
 
@@ -33,18 +34,18 @@ def check(window: Window) -> Outcome:
     if seen.classes and seen.mixed < 0.7:
         evidence = f"the order is fixed, and the entropy of the classes within a batch of {seen.batch_size} is {share}"
         severity = "stop" if seen.mixed < 0.5 else "warn"
-        return RULE.finding(
-            evidence, "shuffle the training data each epoch", place="train", severity=severity, figures=figures, change={"shuffle": True}
-        )
+        return RULE.finding(evidence, "shuffle the training data each epoch", place="train", severity=severity, figures=figures)
     if not seen.classes and seen.mixed < 0.5:
         evidence = f"the order is fixed, and the variance of the target within a batch of {seen.batch_size} is {share}"
         sorted_by_target = seen.monotone > 0.9
         severity = "stop" if sorted_by_target else "info"
         evidence += "; the rows are sorted by the target" if sorted_by_target else ""
-        return RULE.finding(
-            evidence, "shuffle the training data each epoch", place="train", severity=severity, figures=figures, change={"shuffle": True}
-        )
+        return RULE.finding(evidence, "shuffle the training data each epoch", place="train", severity=severity, figures=figures)
     return None
+
+
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [data.shuffled()]
 
 
 RULE = Rule(
@@ -55,6 +56,7 @@ RULE = Rule(
     severity="stop",
     stage="data",
     check=check,
+    changes=changes,
     explains=("FL303", "FL415", "FL504", "FL604", "FL605", "FL607"),
 )
 

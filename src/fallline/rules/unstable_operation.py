@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, losses
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import classes, numbers, with_head
-from fallline.signals import Unavailable, Window, behaviour, trace
+from fallline.signals import Unavailable, Window, behaviour, outputs, targets, trace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,6 +49,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=place, severity="stop" if found else "warn")
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [losses.plain(losses.kind_of(window.read(outputs.ENTRY), window.read(targets.ENTRY).train))]
+
+
 RULE = Rule(
     code="FL116",
     name="unstable_operation",
@@ -56,6 +61,7 @@ RULE = Rule(
     severity="warn",
     stage="loss",
     check=check,
+    changes=changes,
     explains=("FL303", "FL601"),
 )
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, data
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import ROWS, VALID_ROWS, numbers, rows
 from fallline.signals import Window, overlap
 
@@ -46,6 +47,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="valid", severity=severity, figures={"share": share, "within train": seen.within})
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [data.without_rows_of_valid()] if window.read(overlap.ENTRY).exact > 0 else []
+
+
 RULE = Rule(
     code="FL507",
     name="valid_repeats_train",
@@ -54,6 +59,7 @@ RULE = Rule(
     severity="stop",
     stage="data",
     check=check,
+    changes=changes,
     explains=("FL607",),
 )
 

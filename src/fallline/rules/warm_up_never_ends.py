@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, schedules
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, schedule
 
@@ -45,6 +46,10 @@ def check(window: Window) -> Outcome:
     return None
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [schedules.without(), *(make(window.read(schedule.ENTRY).calls) for make in (schedules.warm_up, schedules.falling))]
+
+
 RULE = Rule(
     code="FL414",
     name="warm_up_never_ends",
@@ -53,6 +58,7 @@ RULE = Rule(
     severity="stop",
     stage="schedule",
     check=check,
+    changes=changes,
     explains=("FL304", "FL405", "FL415", "FL605", "FL606"),
 )
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, Outcome, Rule
+from fallline.changes import Change, optimizers
+from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, decay, reruns, trace
 
@@ -49,6 +50,10 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place="optimizer", faults=faults, severity=severity, step=own.updates, figures=figures)
 
 
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [optimizers.scaled_option("weight_decay", 0.01), optimizers.scaled_option("weight_decay", 0.1)]
+
+
 RULE = Rule(
     code="FL308",
     name="weight_decay_too_strong",
@@ -57,6 +62,7 @@ RULE = Rule(
     severity="warn",
     stage="setting",
     check=check,
+    changes=changes,
     explains=("FL304", "FL306", "FL307", "FL415", "FL604", "FL605", "FL606"),
 )
 

@@ -57,15 +57,20 @@ def check_page(rule: Rule) -> None:
 
 
 def check_fires(rule: Rule) -> None:
-    """In each of its cases the rule finds its fault, with evidence, numbers where it has any, and a remedy."""
+    """In each of its cases the rule finds its fault, with evidence and a remedy; what it offers from outside can be made there."""
     assert cases(rule, "FIRES"), f"{rule.name}: no case in which it fires"
     for words, make in cases(rule, "FIRES").items():
-        outcome = judged(rule, Window(Setup(make(), run_for=RUN_FOR)))
+        window = Window(Setup(make(), run_for=RUN_FOR))
+        outcome = judged(rule, window)
         assert isinstance(outcome, Finding), f"{rule.name}: does not fire on {words!r}: {outcome}"
         assert outcome.code == rule.code, f"{rule.name}: gives the finding of another rule, {outcome.code}"
         assert len(outcome.evidence) > 20, f"{rule.name}: no evidence on {words!r}"
         assert outcome.remedy, f"{rule.name}: no remedy on {words!r}"
         assert not outcome.evidence.endswith("."), f"{rule.name}: evidence is set into a sentence and ends without a full stop"
+        for change in () if rule.changes is None else rule.changes(window, outcome):
+            assert change.words, f"{rule.name}: a change on {words!r} does not say what it does"
+            assert change.source, f"{rule.name}: a change on {words!r} does not say what to write"
+            Setup(change.make(make()), run_for=0.0).make()
 
 
 def check_silent(rule: Rule) -> None:
