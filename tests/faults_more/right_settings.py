@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fallline import Problem
 from faults_more import healthy
-from faults_more.networks import Attending, Recurrent, Residual, Words, adam, pictures, sgd, tanh_net, waves
+from faults_more.networks import Attending, Recurrent, Residual, Tagging, Words, adam, pictures, sgd, tanh_net, waves
 from faults_more.of_settings import looped
 from faults_more.tasks import bars, pitches, seeded, sentences, sounds, spirals, surface, tags
 
@@ -55,10 +55,10 @@ def warm_up_then_cosine() -> Problem:
 
 @healthy
 def inverse_root_by_batches() -> Problem:
-    """The transformer's own schedule: up for 30 batches, then down with the root."""
+    """The schedule of the first transformers: up for 30 batches, then down with the root."""
     factor = lambda step: min((step + 1) / 30, (30 / (step + 1)) ** 0.5)  # noqa: E731
     scheduler = lambda optimizer: lr_scheduler.LambdaLR(optimizer, factor)  # noqa: E731
-    return Problem(model=Attending, optimizer=adam(3e-3), scheduler=scheduler, scheduler_step="batch", **tags(epochs=40))
+    return Problem(model=Tagging, optimizer=adam(0.01), scheduler=scheduler, scheduler_step="batch", **tags(epochs=40))
 
 
 @healthy
