@@ -33,6 +33,7 @@ LADDER = (
     ("_decide", "_document", "_resplit", "_result", "_record"),
     ("_train", "_choose"),
     ("signals", "rules", "_watch", "_check"),
+    ("callbacks",),
     ("doors.models",),
     ("doors",),
     ("exporters", "reports"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from fallline._batches import leaves
 
 LITTLE = 2  # parameters with a hook of their own where cost matters
 LOOKED_AT = 6  # parameters whose gradients are read: the smallest, which costs microseconds; biases of last layers are among them
+LISTENED = 4  # tensors of one output: a loss, scores, perhaps hidden states
 MODAL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)  # layers that act differently in training and in evaluation
 
 
@@ -40,10 +41,15 @@ class Events:
 
 
 class Watcher:
-    """Hooks on one model and one optimizer. `due(update)` says at which updates gradients are looked at."""
+    """Hooks on one model and one optimizer. `due(update)` says at which updates gradients are looked at.
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer | None, due: Callable[[int], bool], *, deep: bool = True) -> None:
-        self.model, self.optimizer, self.due = model, optimizer, due
+    `hears`: forward passes are heard by a hook on the model; otherwise whoever runs the loop tells of them by `listens` and `judges`.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer | None, due: Callable[[int], bool], *, deep: bool = True, hears: bool = True
+    ) -> None:
+        self.model, self.optimizer, self.due, self.hears = model, optimizer, due, hears
         self.events = Events()
         self.modal = any(isinstance(module, MODAL) for module in model.modules())
         held = {id(tensor) for group in (optimizer.param_groups if optimizer is not None else ()) for tensor in group["params"]}
@@ -65,7 +71,8 @@ class Watcher:
 
     def _arm(self) -> None:
         self._armed = [parameter.register_post_accumulate_grad_hook(self._accumulated) for parameter in self._heard]
-        self._armed.append(self.model.register_forward_hook(self._forward))
+        if self.hears:
+            self._armed.append(self.model.register_forward_hook(self._forward))
         if self.optimizer is not None:
             self._armed.append(self.optimizer.register_step_pre_hook(self._before))
 
@@ -81,18 +88,35 @@ class Watcher:
         self._handles.clear()
 
     def _forward(self, module: nn.Module, _: Any, output: Any) -> None:
+        if torch.is_grad_enabled():
+            self.listens(leaves(output))
+        else:
+            self.judges()
+
+    def judges(self) -> None:
+        """A forward pass without gradients is made."""
         if not self._active:
             return
-        if not torch.is_grad_enabled():
-            if module.training:
-                self.events.judged_in_training += 1
-            else:
-                self.events.judged_in_eval += 1
+        if self.model.training:
+            self.events.judged_in_training += 1
+        else:
+            self.events.judged_in_eval += 1
+
+    def listens(self, outputs: Iterable[Tensor]) -> None:
+        """These tensors came out of one forward pass; a backward pass through whichever of them it reaches first is counted."""
+        if not self._active:
             return
-        out = next((leaf for leaf in leaves(output) if leaf.requires_grad), None)
-        if out is not None:
-            training = module.training or any(part.training for part in module.modules() if isinstance(part, MODAL))
-            out.register_hook(lambda gradient: self._backward(training))
+        training = self.model.training or any(part.training for part in self.model.modules() if isinstance(part, MODAL))
+        counted: list[int] = []
+
+        def arrived(place: int) -> None:
+            if not counted:
+                counted.append(place)
+            if counted[0] == place:
+                self._backward(training)
+
+        for place, output in enumerate([output for output in outputs if output.requires_grad][:LISTENED]):
+            output.register_hook(lambda _, place=place: arrived(place))
 
     def _backward(self, training: bool) -> None:
         events = self.events
