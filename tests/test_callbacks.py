@@ -1,4 +1,4 @@
-"""The callbacks watch real trainings of Lightning and of the Hugging Face Trainer, change no bit of them, and stay out of the way without them."""
+"""The callbacks watch real trainings of Lightning and of the Hugging Face Trainer, and change no bit of them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def lightning_fit(lightning: Any, *callbacks: Any, fault: str = "", **settings: 
     module = Regression()
     quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = lightning.Trainer(max_epochs=3, accelerator="cpu", callbacks=list(callbacks), **quiet, **settings)
-    trainer.fit(module, torch.utils.data.DataLoader(data(), batch_size=32, shuffle=True), torch.utils.data.DataLoader(data(), batch_size=64))
+    trainer.fit(
+        module, torch.utils.data.DataLoader(data(), batch_size=32, shuffle=True), torch.utils.data.DataLoader(data(), batch_size=64)
+    )
     return module
 
 

@@ -37,9 +37,7 @@ class watch:  # noqa: N801  # used as a function is: `with fallline.watch(model,
 
     findings: Findings
 
-    def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, *, loss: nn.Module | None = None, hears: bool = True
-    ) -> None:
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, loss: nn.Module | None = None, hears: bool = True) -> None:
         self.model, self.optimizer, self.loss, self.hears = model, optimizer, loss, hears
         self._next = DENSE
 

@@ -9,7 +9,7 @@ import torch
 import fallline
 from faults_more import Program, programs
 
-RUN_FOR = 8.0  # seconds of training a program: what its hundreds of updates take, several times
+RUN_FOR = 30.0  # seconds of training a program, the default of `check`
 ALARMS = ("warn", "stop")
 
 
@@ -25,7 +25,10 @@ def told(program: Program, found: fallline.Findings) -> tuple[bool, str]:
     else:
         right = not any(finding.severity in ALARMS for finding in found)
     shown = "; ".join(f"{finding.code} {finding.name} {'/'.join(finding.faults)} {finding.severity}" for finding in found[:4])
-    return right, f"{'ok ' if right else 'BAD'} {'/'.join(program.faults) or 'healthy':10} {program.name:48} {found.seconds:5.1f} s  {shown}"
+    return (
+        right,
+        f"{'ok ' if right else 'BAD'} {'/'.join(program.faults) or 'healthy':10} {program.name:48} {found.seconds:5.1f} s  {shown}",
+    )
 
 
 def main(wanted: list[str]) -> None:
@@ -39,7 +42,9 @@ def main(wanted: list[str]) -> None:
         counts[bool(program.faults)][1] += 1
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
-    sys.stdout.write(f"named first: {counts[True][0]} of {counts[True][1]}; healthy without alarm: {counts[False][0]} of {counts[False][1]}\n")
+    sys.stdout.write(
+        f"named first: {counts[True][0]} of {counts[True][1]}; healthy without alarm: {counts[False][0]} of {counts[False][1]}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,12 @@ def norms_and_dropout_but_no_activation() -> Problem:
 def convolutions_without_activation() -> Problem:
     """Convolutions and means in a row."""
     model = lambda: nn.Sequential(  # noqa: E731
-        nn.Conv2d(1, 8, 3, padding=1), nn.AvgPool2d(2), nn.Conv2d(8, 16, 3, padding=1), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 4)
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.AvgPool2d(2),
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64, 4),
     )
     return Problem(model=model, optimizer=adam(), **bars())
 

@@ -19,7 +19,9 @@ from faults_more.tasks import bars, pitches, sentences, sounds, spirals, surface
 @faulty("O01")
 def decoder_left_out() -> Problem:
     """The optimizer gets the cells of a recurrent model and not its last layer."""
-    return Problem(model=lambda: Recurrent(1, nn.LSTM), optimizer=lambda model: torch.optim.NAdam(model.cells.parameters(), lr=5e-3), **sounds())
+    return Problem(
+        model=lambda: Recurrent(1, nn.LSTM), optimizer=lambda model: torch.optim.NAdam(model.cells.parameters(), lr=5e-3), **sounds()
+    )
 
 
 @faulty("O02")
@@ -101,8 +103,8 @@ def head_at_no_lr() -> Problem:
 
 
 def looped(
-    *, empties: bool = True, steps: bool = True, passes: int = 1, scaled: bool = False, first: bool = False, mode: str = "", rebuilt: bool = False,
-    early: bool = False, clip: str = "", per_batch: bool = False,
+    *, empties: bool = True, steps: bool = True, passes: int = 1, scaled: bool = False, first: bool = False, mode: str = "",
+    rebuilt: bool = False, early: bool = False, clip: str = "", per_batch: bool = False,
 ) -> Callable[..., None]:  # fmt: skip
     """A loop of one epoch with one thing wrong."""
     scaler = torch.amp.GradScaler("cpu", init_scale=4096.0, enabled=bool(clip))

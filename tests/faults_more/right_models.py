@@ -127,7 +127,15 @@ def siamese_twins_share_weights() -> Problem:
 def narrow_but_enough() -> Problem:
     """Two units in the middle, which is what a plane needs."""
     model = lambda: nn.Sequential(  # noqa: E731
-        nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2), nn.ReLU(), nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 3)
+        nn.Linear(2, 64),
+        nn.ReLU(),
+        nn.Linear(64, 64),
+        nn.ReLU(),
+        nn.Linear(64, 2),
+        nn.ReLU(),
+        nn.Linear(2, 32),
+        nn.ReLU(),
+        nn.Linear(32, 3),
     )
     return Problem(model=model, optimizer=adam(5e-3), **spirals(rows=1500, epochs=25))
 
@@ -148,8 +156,8 @@ def counts_in_a_picture_of_words() -> Problem:
     rate = 0.3 + 1.2 * (words <= 12).sum(dim=1, keepdim=True).float()
     count = torch.poisson(rate, generator=seeded(9))
     return Problem(
-        model=lambda: Words(1), train=(words[:2000], count[:2000]), valid=(words[2000:], count[2000:]), metric=None, task="count", epochs=10,
-        batch_size=35, loss=nn.PoissonNLLLoss(), optimizer=adam(5e-3),
+        model=lambda: Words(1), train=(words[:2000], count[:2000]), valid=(words[2000:], count[2000:]), metric=None, task="count",
+        epochs=10, batch_size=35, loss=nn.PoissonNLLLoss(), optimizer=adam(5e-3),
     )  # fmt: skip
 
 

@@ -25,7 +25,9 @@ def clipped_after_unscaling() -> Problem:
 @healthy
 def eight_batches_averaged() -> Problem:
     """Accumulation over eight batches of ten, each divided by eight."""
-    return Problem(model=lambda: Residual(10, 1), optimizer=sgd(0.1), loop=looped(passes=8, scaled=True), **surface(batch_size=10, epochs=25))
+    return Problem(
+        model=lambda: Residual(10, 1), optimizer=sgd(0.1), loop=looped(passes=8, scaled=True), **surface(batch_size=10, epochs=25)
+    )
 
 
 @healthy
@@ -164,8 +166,8 @@ def noisy_outcomes() -> Problem:
     x = torch.randn(1600, 5, generator=seeded(1))
     y = (torch.rand(1600, 1, generator=seeded(2)) < (1.2 * x[:, :1] - x[:, 1:2]).sigmoid()).float()
     return Problem(
-        model=lambda: Residual(5, 1, 16, 1), train=(x[:1200], y[:1200]), valid=(x[1200:], y[1200:]), metric="auroc", task="binary", epochs=6,
-        batch_size=40, loss=nn.BCEWithLogitsLoss(), optimizer=adam(2e-3),
+        model=lambda: Residual(5, 1, 16, 1), train=(x[:1200], y[:1200]), valid=(x[1200:], y[1200:]), metric="auroc", task="binary",
+        epochs=6, batch_size=40, loss=nn.BCEWithLogitsLoss(), optimizer=adam(2e-3),
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from fallline.signals import Unavailable
 
 CPU = torch.device("cpu")
 PROBE_ROWS = 512  # rows of a probe: a share of 1 % is seen, any model passes them forward in well under a second
+WORK = 4e9  # floating-point operations of one measurement before training: some tenths of a second on one core
 PLAIN = {"multiclass": nn.CrossEntropyLoss, "sequence": nn.CrossEntropyLoss, "binary": nn.BCEWithLogitsLoss}
 PLAIN |= {"multilabel": nn.BCEWithLogitsLoss}  # all other tasks: squared error
 
@@ -77,6 +78,8 @@ class Setup:
         self.unpack = self.problem.unpack or pair
         self._template: nn.Module | None = None
         self._batches: Batches | None = None
+        self._plain: Callable[[Any, Tensor], Any] | None = None
+        self._operations: float | None = None
 
     def _open(self, split: str) -> tuple[Source | None, dict[str, Any], int | None]:
         with seeded(stream(self.seed, INIT)):
@@ -127,6 +130,17 @@ class Setup:
         generator = torch.Generator().manual_seed(self.seed)
         chosen = torch.randperm(source.size, generator=generator)[:rows].sort().values
         return self.take(source, chosen)
+
+    def affordable(self, rows: int, *, passes: int = 1, least: int = 32) -> int:
+        """So many of `rows` examples that `passes` forward passes over them stay within `WORK`; counted, not timed, so always the same."""
+        if self._operations is None:
+            from torch.utils.flop_counter import FlopCounterMode
+
+            inputs, target = self.sample(rows=2)
+            with FlopCounterMode(display=False) as counter:
+                self.judged(self.make().model, inputs)
+            self._operations = counter.get_total_flops() / max(len(target) if target.ndim else 1, 1)
+        return max(min(rows, int(WORK / max(passes * self._operations, 1.0))), min(least, rows))
 
     def take(self, source: Source, rows: Tensor) -> tuple[Any, Tensor]:
         try:
@@ -253,6 +267,11 @@ class Setup:
 
     def plain_loss(self, model: nn.Module) -> Callable[[Any, Tensor], Any]:
         """The loss that is taken where the user gives none."""
+        if self._plain is None:
+            self._plain = self._plain_loss(model)
+        return self._plain
+
+    def _plain_loss(self, model: nn.Module) -> Callable[[Any, Tensor], Any]:
         inputs, target = self.sample(rows=64)
         output = self.judged(model, inputs)
         task = self.problem.task or infer_task(output, target)

@@ -35,14 +35,14 @@ class Units:
     after: tuple[Layer, ...]
 
 
-def layers_of(setup: Setup, model: nn.Module) -> tuple[Layer, ...]:
+def layers_of(setup: Setup, model: nn.Module, rows: int = 512) -> tuple[Layer, ...]:
     """The activations in one pass in eval mode."""
     import torch
     from torch.overrides import TorchFunctionMode
 
     from fallline.signals.calls import ALIASES
 
-    inputs, _ = setup.sample()
+    inputs, _ = setup.sample(rows=rows)
     path, found = [""], list[Layer]()
 
     class Mode(TorchFunctionMode):
