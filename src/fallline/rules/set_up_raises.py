@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def check(window: Window) -> Outcome:
-    for look in (outputs.ENTRY.measure, gradients.ENTRY.measure, trace.ENTRY.measure):
+    for signal in (outputs.ENTRY, gradients.ENTRY, trace.ENTRY):
         if not window.setup.raised:
             with contextlib.suppress(Unavailable):
-                look(window)
+                window.read(signal)
     raised = window.setup.raised
     if not raised:
         return None

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fallline.rules import Cases, NotApplicable, Outcome, Rule
-from fallline.rules._setups import classes, numbers
+from fallline.rules._setups import classes, network, numbers
 from fallline.rules.learns_nothing import SHARE, WELL
 from fallline.signals import Window, reference, trace
 
@@ -54,11 +54,9 @@ RULE = Rule(
 )
 
 
-def _dropped(p: float) -> Problem:
-    from torch import nn
-
-    return numbers(model=lambda: nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(p), nn.Linear(8, 1)), epochs=8)
+def _of_width(width: int) -> Problem:
+    return numbers(model=lambda: network(width=width), epochs=8)
 
 
-FIRES: Cases = {"most of a small layer dropped": lambda: _dropped(0.85)}
-SILENT: Cases = {"classes": classes, "numbers": numbers, "a little dropped": lambda: numbers(model=_dropped(0.1).model)}
+FIRES: Cases = {"four units a layer, eight epochs": lambda: _of_width(4)}
+SILENT: Cases = {"classes": classes, "numbers": numbers, "twice as wide": lambda: _of_width(48)}

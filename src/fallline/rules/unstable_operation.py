@@ -2,7 +2,8 @@
 
 How it is detected:
 The loss is given the ends of what the model can say: probabilities of exactly 0 and 1, or logits of 120. Value and gradient must stay
-finite. Where the watched run has met NaN or inf while the loss was still finite, the update is named; so is a gradient that is NaN on the first batches already.
+finite. A gradient that is NaN or inf on the first batches, before any update, is named; and where the watched run has met NaN or inf
+while the loss was still finite, the update.
 
 Why it matters:
 log(0), the square root at 0, exp of a large number: float32 reaches all of them. One such case makes every weight NaN, often after hours,

@@ -79,7 +79,7 @@ class Setup:
         self._template: nn.Module | None = None
         self._batches: Batches | None = None
         self._plain: Callable[[Any, Tensor], Any] | None = None
-        self._operations: float | None = None
+        self._operations = -1.0  # of a forward pass over one example; negative: not counted yet
 
     def _open(self, split: str) -> tuple[Source | None, dict[str, Any], int | None]:
         with seeded(stream(self.seed, INIT)):
@@ -133,7 +133,7 @@ class Setup:
 
     def affordable(self, rows: int, *, passes: int = 1, least: int = 32) -> int:
         """So many of `rows` examples that `passes` forward passes over them stay within `WORK`; counted, not timed, so always the same."""
-        if self._operations is None:
+        if self._operations < 0:
             from torch.utils.flop_counter import FlopCounterMode
 
             inputs, target = self.sample(rows=2)
@@ -251,11 +251,7 @@ class Setup:
         return lambda parameters: torch.nn.utils.clip_grad_norm_(parameters, max_norm=float(clip))
 
     def forward(self, model: nn.Module, inputs: Any) -> Tensor:
-        """The model's output, in the user's precision.
-
-        Raises:
-            Unavailable: the model raised, or gives no tensor.
-        """
+        """The model's output, in the user's precision; `Unavailable` where the model raises or gives no tensor."""
         try:
             with autocast(self.problem.precision, CPU):
                 output = call(model, inputs)

@@ -15,7 +15,7 @@ from fallline._batches import leaves
 
 LITTLE = 2  # parameters with a hook of their own where cost matters
 LOOKED_AT = 6  # parameters whose gradients are read: the smallest, which costs microseconds; biases of last layers are among them
-MEASURED = frozenset((5, 10, 20, 40, 80, 160, 320))  # updates at which steps are measured: after the start, ever rarer
+MEASURED = frozenset((1, 2, 3, 5, 10, 20, 40, 80))  # updates at which steps are measured: ever rarer
 LARGEST, MATRICES = 1_000_000, 12  # numbers of a matrix, and matrices, that are copied for it
 LISTENED = 4  # tensors of one output: a loss, scores, perhaps hidden states
 MODAL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)  # layers that act differently in training and in evaluation

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from fallline.signals import Signal, Unavailable, Window
 
-ROWS = 2500
+ROWS = 2000
+PROJECTED = 64  # dimensions in which distances are taken, where there are more
 FEWEST = 400
 NEIGHBOURS = 25
 SUREST = 0.4  # share of the examples, those whose neighbours agree most on some class
@@ -43,6 +44,8 @@ def measure(window: Window) -> Doubt:
     z = ((x - x.mean(dim=0)) / spread.clamp_min(1e-12))[:, spread > 1e-12]
     if not z.shape[1] or not bool(torch.isfinite(z).all()):
         raise Unavailable("the inputs do not vary, or hold NaN or inf")
+    if z.shape[1] > PROJECTED:
+        z = z @ (torch.randn(z.shape[1], PROJECTED, generator=torch.Generator().manual_seed(0)) / PROJECTED**0.5)
     distance = torch.cdist(z, z)
     distance.fill_diagonal_(float("inf"))
     near = distance.topk(NEIGHBOURS, largest=False).indices

@@ -41,6 +41,8 @@ def measure(window: Window) -> Reference:
     if not bool(torch.isfinite(x).all()):
         raise Unavailable("inputs hold NaN or inf")
     right = _right(first, loss, target)
+    if right.kinds is None and right.middle is None and not _reads_size(seen.made.loss, first):
+        raise Unavailable("the loss does not read how large the outputs are")
     layers, output = _layers(setup, seen.made.model, inputs)
     order = torch.randperm(len(target), generator=torch.Generator().manual_seed(setup.seed))
     fit, judge = order[: len(order) // 2], order[len(order) // 2 :]
@@ -80,9 +82,12 @@ class _Right:
 
 
 def _right(first: outputs.Outputs, loss: behaviour.Behaviour, target: Tensor) -> _Right:
+    """How answers are scored; only where it is known what the loss takes for the right answer."""
     import torch
 
     if first.classes and target.ndim == 1:
+        if not (loss.shift_invariant or first.probabilities or first.log_probabilities):
+            raise Unavailable("the largest output is perhaps not the answer: the loss does not compare classes with each other")
         kinds = target.clamp_min(0)
         return _Right(torch.nn.functional.one_hot(kinds, first.output.shape[1]).float(), kinds, None)
     flat = target.reshape(len(target), -1)
@@ -90,12 +95,28 @@ def _right(first: outputs.Outputs, loss: behaviour.Behaviour, target: Tensor) ->
         raise Unavailable("the output is neither numbers like the target nor one score a class")
     if flat.shape[1] > 64:
         raise Unavailable("targets of more than 64 numbers are not probed")
-    if bool(((flat == 0) | (flat == 1)).all()):
+    asks = bool(((flat == 0) | (flat == 1)).all())
+    if asks and flat.shape[1] > 1 and bool((flat.sum(dim=1) == 1).all()):
+        return _Right(flat.float(), flat.argmax(dim=1), None)
+    if asks and (loss.wants_signs or loss.least_at_target or loss.refuses_outside):
         inside = bool(((first.output >= 0) & (first.output <= 1)).all())
-        return _Right(flat.float(), None, 0.5 if inside else 0.0)
+        return _Right(flat.float(), None, 0.5 if inside or loss.least_at_target else 0.0)
     if loss.least_at_target is not True:
         raise Unavailable("the loss is not least where output and target are equal")
     return _Right(flat.float(), None, None)
+
+
+def _reads_size(loss: Any, first: outputs.Outputs) -> bool:
+    """Whether outputs half as large again as the target cost more: of a similarity only the direction counts."""
+    import torch
+
+    said = first.target.to(first.output.dtype).reshape(first.output.shape)
+    try:
+        with torch.no_grad():
+            at, beyond = (float(torch.as_tensor(loss(factor * said, first.target)).float().mean()) for factor in (1.0, 1.5))
+    except Exception:  # whatever the user's loss raises on what no model gave
+        return False
+    return beyond > at + 1e-4 * abs(at)
 
 
 def _layers(setup: Any, model: Any, inputs: Any) -> tuple[list[tuple[str, Tensor]], Tensor]:

@@ -76,9 +76,8 @@ def _layer(place: str, name: str, values: Any) -> Layer:
 
 
 def measure(window: Window) -> Units:
-    setup = window.setup
-    before = layers_of(setup, setup.make().model)
-    return Units(before=before, after=layers_of(setup, window.read(trace.ENTRY).made.model))
+    setup, seen = window.setup, window.read(trace.ENTRY)
+    return Units(before=layers_of(setup, setup.make().model), after=layers_of(setup, seen.made.model))
 
 
 ENTRY = Signal(name="units", title="Dead and saturated units", cost="steps", measure=measure)
