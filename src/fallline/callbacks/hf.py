@@ -18,7 +18,7 @@ except ModuleNotFoundError as missing:
     raise UsageError(MISSING.format(name="TrainerWatch", framework="Hugging Face Transformers", extra="hf")) from missing
 
 
-class TrainerWatch(TrainerCallback):
+class TrainerWatch(TrainerCallback):  # type: ignore[misc]  # mypy passes the framework over
     """Watches `train`; the Trainer calls the model's own forward, where a hook hears it."""
 
     def __init__(self) -> None:

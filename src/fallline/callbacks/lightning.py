@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SHARDED = ("FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy")  # names: importing them would import what they need
 
 
-class LightningWatch(Callback):
+class LightningWatch(Callback):  # type: ignore[misc]  # mypy passes the framework over
     """Watches `fit`; Lightning calls `training_step` and not `forward`, so it is Lightning that says when it goes backward."""
 
     def __init__(self) -> None:

@@ -72,7 +72,7 @@ RULE = Rule(
 def _scaled(unscales: bool, clips: bool = True) -> Problem:
     import torch
 
-    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)  # type: ignore[attr-defined]  # torch exports it without saying so
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
 
     def loop(model: Any, loss: Any, optimizer: Any, scheduler: Any, loader: Any) -> None:
         for inputs, target in loader:

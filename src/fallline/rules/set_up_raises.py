@@ -13,18 +13,19 @@ Correct what the message names. Other findings, where there are any, say more of
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fallline.rules import Cases, Outcome, Rule
 from fallline.rules._setups import network, numbers
-from fallline.signals import Unavailable, Window, gradients, outputs, trace
+from fallline.signals import Signal, Unavailable, Window, gradients, outputs, trace
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
 def check(window: Window) -> Outcome:
-    for signal in (outputs.ENTRY, gradients.ENTRY, trace.ENTRY):
+    looks: tuple[Signal[Any], ...] = (outputs.ENTRY, gradients.ENTRY, trace.ENTRY)
+    for signal in looks:
         if not window.setup.raised:
             with contextlib.suppress(Unavailable):
                 window.read(signal)

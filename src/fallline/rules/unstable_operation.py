@@ -95,7 +95,8 @@ def _distance(epsilon: float) -> Problem:
             self.map = nn.Linear(3, 3)
 
         def forward(self, x: Tensor) -> Tensor:
-            return ((self.map(x[:, :3]) - self.map(x[:, 3:])).square().sum(dim=1, keepdim=True) + epsilon).sqrt()
+            apart: Tensor = self.map(x[:, :3]) - self.map(x[:, 3:])
+            return (apart.square().sum(dim=1, keepdim=True) + epsilon).sqrt()
 
     x = torch.randn(480, 6, generator=torch.Generator().manual_seed(0))
     x[::5, 3:] = x[::5, :3]

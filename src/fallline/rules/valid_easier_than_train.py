@@ -34,7 +34,7 @@ def check(window: Window) -> Outcome:
     seen = window.read(trace.ENTRY)
     if window.setup.valid is None or not seen.run.finite or not seen.run.updates:
         return NotApplicable("there is no valid split, or the watched run did not stay finite")
-    figures = {}
+    figures: dict[str, float] = {}
     for split in ("train", "valid"):
         inputs, target = window.setup.sample(split)
         if len(target) < 4 * GROUPS:

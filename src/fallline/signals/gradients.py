@@ -69,8 +69,8 @@ def measure(window: Window) -> Gradients:
         losses.append(float(loss.detach()))
         for name, parameter in trainable.items():
             if parameter.grad is not None:
-                size = float(parameter.grad.abs().max())  # what is not finite is no small number: max() would let NaN pass for 0
-                largest[name] = max(largest[name] or 0.0, size if math.isfinite(size) else math.inf)
+                most = float(parameter.grad.abs().max())  # what is not finite is no small number: max() would let NaN pass for 0
+                largest[name] = max(largest[name] or 0.0, most if math.isfinite(most) else math.inf)
                 scale.setdefault(name, float(parameter.grad.float().square().mean().sqrt()))
     for handle in handles:
         handle.remove()

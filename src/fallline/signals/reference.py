@@ -159,7 +159,8 @@ def _predicted(features: Tensor, columns: Tensor, fit: Tensor, judge: Tensor, be
     z = torch.cat([z, torch.ones(len(z), 1)], dim=1)
     gram = z[fit].mT @ z[fit] + 0.05 * len(fit) * torch.eye(z.shape[1])
     centre = columns[fit].mean(dim=0)
-    return z[judge] @ torch.linalg.solve(gram, z[fit].mT @ (columns[fit] - centre)) + centre
+    predicted: Tensor = z[judge] @ torch.linalg.solve(gram, z[fit].mT @ (columns[fit] - centre)) + centre
+    return predicted
 
 
 ENTRY = Signal(name="reference", title="What simple probes reach", cost="steps", measure=measure)
