@@ -55,7 +55,7 @@ def check(window: Window) -> Outcome:
     size = f"{norm:.3g}" if math.isfinite(norm) else "inf or NaN"
     ended = f"{own.end:.4g}" if own.finite else "NaN or inf"
     evidence = (
-        f"at update {at} the norm of the gradients is {size}, where {before:.3g} is the median before it; after {own.updates} "
+        f"at update {at} the norm of the gradients is {size}, where {before:.3g} is usual; after {own.updates} "
         f"updates the loss is "
         f"{ended} from {own.start:.4g}, clipped at {limit:.3g} it is {cut.end:.4g}, with a tenth of the lr {calmer.end:.4g}"
     )
