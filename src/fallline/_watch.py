@@ -91,6 +91,7 @@ class _Live(Setup):
     def __init__(self, watched: watch, made: Made) -> None:
         self.problem = Problem(model=watched.model, train=(), optimizer=watched.optimizer, loop=_their_loop)
         self.run_for, self.raised, self.seed = 0.0, [], 0
+        self.train = self.valid = None
         self._made = made
 
     def make(self, seed: int | None = None) -> Made:
