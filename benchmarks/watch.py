@@ -69,7 +69,7 @@ def main() -> None:
                     seen.__enter__()
                     steps(model, optimizer, x, y, 10)  # its dense beginning
                     times[watched] = steps(model, optimizer, x, y, count)
-                    seen._watcher.close()
+                    seen.watcher.close()
                 else:
                     times[watched] = steps(model, optimizer, x, y, count)
             ratios.append(times[True] / times[False])

@@ -119,7 +119,7 @@ def test_public_names_in_documents_exist(path: Path) -> None:
     trees = [ast.parse(text) for language, text in blocks(path) if language == "python"]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     used = {node.attr for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "fallline"}
-    unknown = sorted(name for name in used if not hasattr(fallline, name))
+    unknown = sorted(used - set(dir(fallline)))  # callbacks are there only beside their frameworks
     assert not unknown, f"fallline has no {', '.join(unknown)}"
 
 

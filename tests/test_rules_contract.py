@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fallline.rules import Rule, rules
-from fallline.rules._pages import document
+from fallline.rules._pages import chinese_document, document
 from fallline.testing.rules import CHECKS, Check
 
 CASES = {f"{rule.code}-{rule.name}-{check.__name__}": (rule, check) for rule in rules().values() for check in CHECKS}
@@ -23,6 +23,11 @@ def test_a_rule_keeps_the_contract(rule: Rule, check: Check) -> None:
 def test_the_document_of_common_problems_is_current() -> None:
     path = Path(__file__).resolve().parents[1] / "docs" / "common-problems.md"
     assert path.read_text(encoding="utf-8") == document(), "run python -m fallline.rules._pages > docs/common-problems.md"
+
+
+def test_the_chinese_document_of_common_problems_is_current() -> None:
+    path = Path(__file__).resolve().parents[1] / "docs" / "common-problems.zh-CN.md"
+    assert path.read_text(encoding="utf-8") == chinese_document(), "run python -m fallline.rules._pages zh > docs/common-problems.zh-CN.md"
 
 
 def test_rules_are_listed_without_torch() -> None:

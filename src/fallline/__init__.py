@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from fallline._result import Verdict as Verdict
     from fallline._train import train as train
     from fallline._watch import watch as watch
+    from fallline.callbacks.hf import TrainerWatch as TrainerWatch
+    from fallline.callbacks.lightning import LightningWatch as LightningWatch
     from fallline.doors import open_problem as open_problem
     from fallline.rules import Finding as Finding
 
@@ -47,14 +49,17 @@ _PUBLIC = {
     "UsageError": "fallline._errors",
     "RefusedError": "fallline._errors",
 }
+# Only where their framework is installed; otherwise they say what to install, so `from fallline import *` leaves them out.
+_EXTRA = {"LightningWatch": "fallline.callbacks.lightning", "TrainerWatch": "fallline.callbacks.hf"}
 __all__ = list(_PUBLIC)  # a list of the table's names
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    module = _PUBLIC.get(name) or _EXTRA.get(name)
+    if module is None:
         raise AttributeError(f"module 'fallline' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    return getattr(importlib.import_module(module), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(_PUBLIC)
+    return sorted({**_PUBLIC, **_EXTRA})

@@ -16,7 +16,8 @@ from fallline._batches import STEP, Batches, reseeder, stream, tree_map
 from fallline._bench import Diverged, Look, Workbench, materialise, step_plateau
 from fallline._demands import judging
 from fallline._errors import RefusedError, UsageError
-from fallline._parts import build_loss, build_optimizer, build_scheduler, load_state, loss_state, lr_curve, restore_loss
+from fallline._kept import load_state, loss_state, restore_loss
+from fallline._parts import build_loss, build_optimizer, build_scheduler, lr_curve
 from fallline._recipe import Recipe
 from fallline.metrics import NUMBERED
 

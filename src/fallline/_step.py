@@ -21,7 +21,8 @@ from fallline._batches import STEP, reseeder, stream
 from fallline._bench import Diverged, Look, Workbench, autocast, materialise, step_plateau
 from fallline._demands import judging, needs_closure, step_with_closure
 from fallline._errors import RefusedError
-from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, load_state, loss_state, lr_curve, restore_loss
+from fallline._kept import load_state, loss_state, restore_loss
+from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, lr_curve
 from fallline._problem import call
 from fallline._recipe import Recipe
 from fallline.metrics import NUMBERED

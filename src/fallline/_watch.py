@@ -31,21 +31,23 @@ class watch:  # noqa: N801  # used as a function is: `with fallline.watch(model,
         model: the module that is trained; its own forward must be called (not that of a wrapper around its parts).
         optimizer: the optimizer that steps it.
         loss: a module with parameters of its own, if the loss is one.
+        hears: forward passes are heard by a hook on the model; a framework's callback, which is told when the loop goes backward, says so
+            itself.
     """
 
     findings: Findings
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, loss: nn.Module | None = None) -> None:
-        self.model, self.optimizer, self.loss = model, optimizer, loss
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, loss: nn.Module | None = None, hears: bool = True) -> None:
+        self.model, self.optimizer, self.loss, self.hears = model, optimizer, loss, hears
         self._next = DENSE
 
     def __enter__(self) -> watch:
         self._before = _copies(self.model)
-        self._watcher = Watcher(self.model, self.optimizer, self._due, deep=False)
+        self.watcher = Watcher(self.model, self.optimizer, self._due, deep=False, hears=self.hears)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
-        self._watcher.close()
+        self.watcher.close()
         self.findings = self._judged()
 
     def __str__(self) -> str:
@@ -62,7 +64,7 @@ class watch:  # noqa: N801  # used as a function is: `with fallline.watch(model,
 
     def _judged(self) -> Findings:
         made = Made(self.model, self.loss or _no_loss, self.optimizer, None, None)
-        events = self._watcher.events
+        events = self.watcher.events
         run = Driven(updates=events.updates, epochs=1, whole=False)
         bad = "" if events.first_bad is None else f"the gradient of a parameter at update {events.first_bad}"
         seen = trace.Trace(
@@ -89,6 +91,7 @@ class _Live(Setup):
     def __init__(self, watched: watch, made: Made) -> None:
         self.problem = Problem(model=watched.model, train=(), optimizer=watched.optimizer, loop=_their_loop)
         self.run_for, self.raised, self.seed = 0.0, [], 0
+        self.train = self.valid = None
         self._made = made
 
     def make(self, seed: int | None = None) -> Made:

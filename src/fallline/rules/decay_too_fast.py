@@ -2,7 +2,7 @@
 
 How it is detected:
 The schedule takes the learning rate below a hundredth of its peak in the first half of the training; the run is then repeated without the
-schedule, and makes at least twice the progress.
+schedule, and makes at least a third more progress.
 
 Why it matters:
 The training stands still while there is still much to gain; the rest of the time is wasted.
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from fallline.signals._setup import Made
 
 
+LITTLE = 0.75  # of the progress without the schedule: a decay that comes in time gains by it
+
+
 def check(window: Window) -> Outcome:
     seen = window.read(schedule.ENTRY)
     if seen.plateau or seen.mine.raised or seen.mine.at(0.5) >= 0.01 * seen.mine.peak or seen.mine.peak < 0.1 * seen.base:
@@ -36,7 +39,7 @@ def check(window: Window) -> Outcome:
     tries = window.read(reruns.ENTRY)
     updates = min(seen.updates, window.read(trace.ENTRY).run.updates)
     own, flat = tries.of("", updates=updates), tries.of("no schedule", constant, updates=updates)
-    if not flat.finite or own.gain > 0.5 * flat.gain or flat.gain < 0.2 * abs(flat.start):
+    if not flat.finite or own.gain > LITTLE * flat.gain or flat.gain < 0.2 * abs(flat.start):
         return None
     gone = next(place for place, lr in enumerate(seen.mine.lr) if place > seen.mine.lr.index(seen.mine.peak) and lr < 0.01 * seen.mine.peak)
     share = gone / len(seen.mine.lr)

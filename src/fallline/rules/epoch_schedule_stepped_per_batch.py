@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 GONE = 1e-3  # of the peak
+FALLEN, OVER = 0.15, 0.1  # of the peak; of the training
 EARLY = 0.5  # share of the training after which a learning rate may be gone
 
 
@@ -40,6 +41,9 @@ def check(window: Window) -> Outcome:
     swings = mine.rises > max(other.rises, 1) and not seen.periodic
     in_epochs = seen.horizon is not None and seen.horizon <= 2 * seen.epochs
     sound = not other.raised and other.at(EARLY) >= GONE * other.peak
+    # all that it has to do is done in a tenth of the training, and would take a good part of it in epochs
+    over = seen.horizon is not None and seen.horizon <= seen.epochs and seen.horizon < OVER * seen.updates
+    gone = gone or (over and mine.at(EARLY) < FALLEN * mine.peak and other.at(OVER) > 0.5 * other.peak)
     if not (gone or swings or bool(mine.raised)) or not sound or not (in_epochs or (seen.horizon is None and gone)):
         return None
     what = f"raises after {mine.raised_at:.0%} of the training" if mine.raised else ""

@@ -1,8 +1,8 @@
 """Learning rate too low
 
 How it is detected:
-The whole training, or what of it fits into the time, is run with the learning rate multiplied by 10 and 100. The finding needs that the
-present one makes less than a third of the progress, and that it is still on its way down.
+The whole training, or what of it fits into the time, is run with the learning rate multiplied by 10, 100 and 1000. The finding needs that
+the present one makes far less of the progress, and that it is still on its way down.
 
 Why it matters:
 The training ends long before the model has learned what it can. It looks like a model that is too small or data that say too little.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
-FACTORS = (10.0, 100.0)
+FACTORS = (10.0, 100.0, 1000.0)  # the last where a hundred times as much has not got far either
 LITTLE = 0.4  # of the progress that a larger lr makes
 
 
@@ -43,6 +43,8 @@ def check(window: Window) -> Outcome:
         run = tries.lr(larger, updates=updates)
         if run.gain > 1.2 * max(best.gain, 0.0):
             best, factor = run, larger
+        if factor < larger or best.gain > 0.5 * abs(best.start):
+            break
     if best is own or best.gain < 0.2 * abs(best.start) or max(own.gain, 0.0) * left > LITTLE * best.gain:
         return None
     far = " (the watched part)" if not seen.whole else ""

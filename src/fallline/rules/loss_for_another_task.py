@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from fallline.changes import Change, losses
 from fallline.rules import Cases, Finding, Outcome, Rule
-from fallline.rules._setups import ROWS, classes, labelled, numbers, yes_no
+from fallline.rules._setups import ROWS, classes, labelled, numbers, rows, yes_no
 from fallline.signals import Window, behaviour, outputs, targets
 
 if TYPE_CHECKING:
@@ -41,8 +41,13 @@ def check(window: Window) -> Outcome:
     if first.same_shape and loss.shift_invariant and values.multi_hot:
         evidence = "targets are rows with several ones or none, and the loss takes a softmax, which shares one whole out among all classes"
         return RULE.finding(evidence, "use BCEWithLogitsLoss, which asks about each label by itself", place="loss")
-    if type(window.setup.problem.loss).__name__ == "PoissonNLLLoss" and values.low < 0:
-        return RULE.finding(f"{span}, and the loss is one of counts", "use a loss of numbers, such as MSELoss", place="loss")
+    flipped = loss.truth is not None and loss.lies is not None and loss.truth > loss.lies
+    if loss.endless and not flipped and not loss.affine:
+        evidence = (
+            f"{span}, and for some of them the loss falls for ever as the output goes to one side: it has no minimum, as a Poisson loss "
+            "has none for negative targets"
+        )
+        return RULE.finding(evidence, "use a loss of numbers, such as MSELoss", place="loss")
     return None
 
 
@@ -76,6 +81,21 @@ def _entropy_on_numbers() -> Problem:
     return numbers(loss=nn.BCEWithLogitsLoss())
 
 
+def _counts_below_zero() -> Problem:
+    from torch import nn
+
+    return numbers(loss=lambda output, target: nn.functional.poisson_nll_loss(output, target))
+
+
+def _counts() -> Problem:
+    import torch
+    from torch import nn
+
+    x, _ = rows(ROWS, 1)
+    y = torch.poisson(x[:, :1].exp(), generator=torch.Generator().manual_seed(0))
+    return numbers(train=(x, y), valid=None, loss=nn.PoissonNLLLoss(), task="count", metric=None)
+
+
 def _several_labels() -> Problem:
     import torch
 
@@ -84,5 +104,14 @@ def _several_labels() -> Problem:
     return classes(train=(x, y), valid=None, metric=None)
 
 
-FIRES: Cases = {"BCEWithLogitsLoss on numbers": _entropy_on_numbers, "cross-entropy on several labels a case": _several_labels}
-SILENT: Cases = {"squared error on numbers": numbers, "yes and no": yes_no, "one class a case": classes}
+FIRES: Cases = {
+    "BCEWithLogitsLoss on numbers": _entropy_on_numbers,
+    "cross-entropy on several labels a case": _several_labels,
+    "a Poisson loss on numbers of both signs": _counts_below_zero,
+}
+SILENT: Cases = {
+    "squared error on numbers": numbers,
+    "yes and no": yes_no,
+    "one class a case": classes,
+    "a Poisson loss on counts": _counts,
+}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 HIGH = 0.95
+LITTLE = 0.75  # of the progress made with 0.9: where a high momentum suits, that is less and not more
 
 
 def check(window: Window) -> Outcome:
@@ -47,7 +48,7 @@ def check(window: Window) -> Outcome:
                 group["betas"] = (0.9, *group["betas"][1:])
 
     other = tries.of("momentum 0.9", calmer)
-    if not other.finite or other.gain < 0.1 * abs(other.start) or own.gain > 0.5 * other.gain:
+    if not other.finite or other.gain < 0.1 * abs(other.start) or own.gain > LITTLE * other.gain:
         return None
     ended = f"{own.end:.4g}" if own.finite else "NaN or inf"
     evidence = f"with a momentum of {momentum:g} the loss goes from {own.start:.4g} to {ended}, with 0.9 at the same lr to {other.end:.4g}"

@@ -13,22 +13,23 @@ Correct what the message names. Other findings, where there are any, say more of
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fallline.changes import Change, losses
 from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import network, numbers
-from fallline.signals import Unavailable, Window, gradients, outputs, targets, trace
+from fallline.signals import Signal, Unavailable, Window, gradients, outputs, targets, trace
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
 def check(window: Window) -> Outcome:
-    for look in (outputs.ENTRY.measure, gradients.ENTRY.measure, trace.ENTRY.measure):
+    looks: tuple[Signal[Any], ...] = (outputs.ENTRY, gradients.ENTRY, trace.ENTRY)
+    for signal in looks:
         if not window.setup.raised:
             with contextlib.suppress(Unavailable):
-                look(window)
+                window.read(signal)
     raised = window.setup.raised
     if not raised:
         return None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from fallline.changes import Change, layers
 from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import classes, network, with_head
-from fallline.signals import Window, calls, mixing, outputs
+from fallline.signals import Unavailable, Window, axes, calls, mixing, outputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,14 @@ def check(window: Window) -> Outcome:
     first, seen = window.read(outputs.ENTRY), window.read(calls.ENTRY)
     over_first = [call for call in seen.named("softmax", "log_softmax") if call.dim == 0 and call.ndim >= 2]
     right = first.probabilities or first.log_probabilities
+    wrong = _beside_what_is_read(window) if seen.last in ("softmax", "log_softmax") else None
+    if wrong is not None:
+        summed, read = wrong
+        evidence = (
+            f"the outputs sum to 1 over axis {summed} of {('N', *first.output.shape[1:])}, while the loss reads classes along axis {read}"
+        )
+        remedy = "normalise over the axis that the loss reads as classes"
+        return RULE.finding(evidence.replace("'", ""), remedy, place=seen.last_place or "forward")
     axis = _summed_axis(first.output) if seen.last in ("softmax", "log_softmax") and not right else None
     if over_first:
         mixes = window.read(mixing.ENTRY)
@@ -47,6 +55,16 @@ def check(window: Window) -> Outcome:
         remedy = "normalise over the axis that the loss reads as classes"
         return RULE.finding(evidence.replace("'", ""), remedy, place=seen.last_place or "forward")
     return None
+
+
+def _beside_what_is_read(window: Window) -> tuple[int, int] | None:
+    """The axis over which outputs sum to 1, and another along which the loss finds the classes of a position."""
+    try:
+        read = window.read(axes.ENTRY).axis
+    except Unavailable:
+        return None
+    summed = _summed_axis(window.read(outputs.ENTRY).output)
+    return None if read is None or summed in (None, read) else (int(summed or 0), read)
 
 
 def _summed_axis(output: Tensor) -> int | None:
@@ -84,6 +102,16 @@ def _over_cases() -> Problem:
     return classes(model=lambda: with_head(nn.LogSoftmax(dim=0)), loss=nn.NLLLoss())
 
 
+def _over_places() -> Problem:
+    import torch
+    from torch import nn
+
+    tokens = torch.randint(0, 5, (480, 7), generator=torch.Generator().manual_seed(0))
+    model = lambda: nn.Sequential(nn.Embedding(5, 8), nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 5), nn.LogSoftmax(dim=1))  # noqa: E731
+    loss = lambda output, target: nn.functional.nll_loss(output.transpose(1, 2), target)  # noqa: E731
+    return classes(model=model, train=(tokens, (tokens + 1) % 5), valid=None, loss=loss, metric=None)
+
+
 def _attention_over_cases() -> Problem:
     from torch import nn
 
@@ -104,5 +132,9 @@ def _over_classes() -> Problem:
     return classes(model=lambda: with_head(nn.LogSoftmax(dim=-1)), loss=nn.NLLLoss())
 
 
-FIRES: Cases = {"log_softmax over the cases": _over_cases, "gates that are normalised over the cases": _attention_over_cases}
+FIRES: Cases = {
+    "log_softmax over the cases": _over_cases,
+    "log_softmax over the places of a sentence": _over_places,
+    "gates that are normalised over the cases": _attention_over_cases,
+}
 SILENT: Cases = {"log_softmax over the classes": _over_classes, "no softmax": classes}

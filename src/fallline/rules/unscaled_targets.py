@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 FAR = 10.0
+UNREACHED = 2.0  # times the variance of the target: the mean of the target alone comes to 1
 
 
 def check(window: Window) -> Outcome:
@@ -47,6 +48,13 @@ def check(window: Window) -> Outcome:
         unexplained = _unexplained(window, seen.made, 0.0, 1.0) if seen.run.finite else float("inf")
         if unexplained < 0.3:
             return quiet
+        if seen.whole and unexplained > UNREACHED:
+            evidence += (
+                f"; after all {seen.run.updates} updates the squared error on training examples is {unexplained:.3g} times "
+                f"their variance: not "
+                "even their mean is reached"
+            )
+            quiet = RULE.finding(evidence, remedy, place="target", severity="stop", figures=figures)
         tries = window.read(reruns.ENTRY)
         centre, scale = table.target_mean.float(), table.target_std.float().clamp_min(1e-12)
         shape = first.target.shape[1:]

@@ -2,7 +2,8 @@
 
 How it is detected:
 The loss is given the ends of what the model can say: probabilities of exactly 0 and 1, or logits of 120. Value and gradient must stay
-finite. Where the watched run has met NaN or inf while the loss was still finite, the update is named.
+finite. A gradient that is NaN or inf on the first batches, before any update, is named; and where the watched run has met NaN or inf
+while the loss was still finite, the update.
 
 Why it matters:
 log(0), the square root at 0, exp of a large number: float32 reaches all of them. One such case makes every weight NaN, often after hours,
@@ -15,12 +16,13 @@ epsilon inside the logarithm or the root.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from fallline.changes import Change, losses
 from fallline.rules import Cases, Finding, Outcome, Rule
 from fallline.rules._setups import classes, numbers, with_head
-from fallline.signals import Unavailable, Window, behaviour, outputs, targets, trace
+from fallline.signals import Unavailable, Window, behaviour, gradients, outputs, targets, trace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +40,19 @@ def check(window: Window) -> Outcome:
         found = seen.first_bad if calm and (seen.first_bad or not seen.run.finite) else ""
     except Unavailable:
         pass
+    first = ""
+    try:
+        seen_first = window.read(gradients.ENTRY)
+        bad = [name for name, size in seen_first.largest.items() if size is not None and math.isinf(size)]
+        first = bad[0] if bad and all(math.isfinite(value) for value in seen_first.losses[:1]) else ""
+    except Unavailable:
+        pass
+    if first:
+        evidence = (
+            f"the gradient of {first} is NaN or inf on the first batches, before any update, while the loss is {seen_first.losses[0]:.4g}"
+        )
+        remedy = "look for sqrt, norm, log or a division that meets 0 behind it, and put an epsilon inside"
+        return RULE.finding(evidence, remedy, place=first, severity="stop")
     if not at_ends and not found.startswith("the gradient"):
         return None
     evidence = "with outputs at the ends of what the model can say, the loss or its gradient is not finite" if at_ends else ""
@@ -75,5 +90,29 @@ def _by_hand(epsilon: float) -> Problem:
     return classes(model=lambda: with_head(nn.Softmax(dim=1)), loss=loss)
 
 
-FIRES: Cases = {"log of probabilities by hand": lambda: _by_hand(0.0)}
-SILENT: Cases = {"with an epsilon": lambda: _by_hand(1e-7), "cross-entropy": classes, "squared error": numbers}
+def _distance(epsilon: float) -> Problem:
+    """How far two points are apart, some of which are the same."""
+    import torch
+    from torch import nn
+
+    class Distance(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.map = nn.Linear(3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            apart: Tensor = self.map(x[:, :3]) - self.map(x[:, 3:])
+            return (apart.square().sum(dim=1, keepdim=True) + epsilon).sqrt()
+
+    x = torch.randn(480, 6, generator=torch.Generator().manual_seed(0))
+    x[::5, 3:] = x[::5, :3]
+    return numbers(model=Distance, train=(x, (x[:, :3] - x[:, 3:]).norm(dim=1, keepdim=True)), valid=None)
+
+
+FIRES: Cases = {"log of probabilities by hand": lambda: _by_hand(0.0), "the root of a distance of 0": lambda: _distance(0.0)}
+SILENT: Cases = {
+    "with an epsilon": lambda: _by_hand(1e-7),
+    "a root with an epsilon": lambda: _distance(1e-6),
+    "cross-entropy": classes,
+    "squared error": numbers,
+}

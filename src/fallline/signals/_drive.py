@@ -36,6 +36,7 @@ class Driven:
     epochs: int = 0
     updates: int = 0
     calls: list[int] = field(default_factory=list)  # of scheduler.step in each whole epoch of the user's loop
+    called: int = 0  # times that scheduler.step was called in the user's loop
     drawn: int = 0  # batches that the user's loop took
     early: bool = False  # the scheduler stepped before the first update
     raised: str = ""
@@ -181,6 +182,7 @@ class Drive:
 
         def counted(*arguments: Any, **keywords: Any) -> Any:
             self._calls += 1
+            self.done.called += 1
             self.done.early |= self.done.updates == 0
             return step(*arguments, **keywords)
 

@@ -14,21 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fallline import catalogue
 from fallline._batches import EVAL_BATCH, INIT, Batches, Order, Source, leaves, seeded, stream
 from fallline._bench import autocast
 from fallline._data import default_batch_size, default_epochs, source_of
 from fallline._errors import FalllineError
-from fallline._fit import infer_task
+from fallline._model import refuse_meta
 from fallline._parts import copied_scheduler
 from fallline._problem import Problem, call, pair
-from fallline.metrics import NUMBERED, PER_CLASS
 from fallline.signals import Unavailable
+from fallline.signals._plain import plain_loss
 
 CPU = torch.device("cpu")
 PROBE_ROWS = 512  # rows of a probe: a share of 1 % is seen, any model passes them forward in well under a second
-PLAIN = {**dict.fromkeys(PER_CLASS, nn.CrossEntropyLoss), "binary": nn.BCEWithLogitsLoss}
-PLAIN |= {"multilabel": nn.BCEWithLogitsLoss}  # other tasks with a number for each target: squared error
+WORK = 4e9  # floating-point operations of one measurement before training: some tenths of a second on one core
 
 
 @dataclass(frozen=True)
@@ -79,6 +77,8 @@ class Setup:
         self.unpack = self.problem.unpack or pair
         self._template: nn.Module | None = None
         self._batches: Batches | None = None
+        self._plain: Callable[[Any, Tensor], Any] | None = None
+        self._operations = -1.0  # of a forward pass over one example; negative: not counted yet
 
     def _open(self, split: str) -> tuple[Source | None, dict[str, Any], int | None]:
         with seeded(stream(self.seed, INIT)):
@@ -129,6 +129,17 @@ class Setup:
         generator = torch.Generator().manual_seed(self.seed)
         chosen = torch.randperm(source.size, generator=generator)[:rows].sort().values
         return self.take(source, chosen)
+
+    def affordable(self, rows: int, *, passes: int = 1, least: int = 32) -> int:
+        """So many of `rows` examples that `passes` forward passes over them stay within `WORK`; counted, not timed, so always the same."""
+        if self._operations < 0:
+            from torch.utils.flop_counter import FlopCounterMode
+
+            inputs, target = self.sample(rows=2)
+            with FlopCounterMode(display=False) as counter:
+                self.judged(self.make().model, inputs)
+            self._operations = counter.get_total_flops() / max(len(target) if target.ndim else 1, 1)
+        return max(min(rows, int(WORK / max(passes * self._operations, 1.0))), min(least, rows))
 
     def take(self, source: Source, rows: Tensor) -> tuple[Any, Tensor]:
         try:
@@ -223,6 +234,7 @@ class Setup:
                 made = self.problem.model() if callable(self.problem.model) else None
                 if not isinstance(made, nn.Module):
                     raise
+                refuse_meta(made)
                 self._template = made
             return copy.deepcopy(self._template)  # the function gives the same module each time
 
@@ -239,11 +251,7 @@ class Setup:
         return lambda parameters: torch.nn.utils.clip_grad_norm_(parameters, max_norm=float(clip))
 
     def forward(self, model: nn.Module, inputs: Any) -> Tensor:
-        """The model's output, in the user's precision.
-
-        Raises:
-            Unavailable: the model raised, or gives no tensor.
-        """
+        """The model's output, in the user's precision; `Unavailable` where the model raises or gives no tensor."""
         try:
             with autocast(self.problem.precision, CPU):
                 output = call(model, inputs)
@@ -255,15 +263,10 @@ class Setup:
 
     def plain_loss(self, model: nn.Module) -> Callable[[Any, Tensor], Any]:
         """The loss that is taken where the user gives none."""
-        inputs, target = self.sample(rows=64)
-        output = self.judged(model, inputs)
-        task = self.problem.task or infer_task(output, target)
-        if task in NUMBERED and task not in PER_CLASS:  # torch has no loss for it
-            entry = next(entry for entry in catalogue.all_losses().values() if task in entry.plain_for)
-            return entry.build(entry.defaults())
-        inside = bool(((output >= 0) & (output <= 1)).all())
-        loss = nn.BCELoss() if inside and task in ("binary", "multilabel") else PLAIN.get(task, nn.MSELoss)()
-        return loss if task in NUMBERED else lambda output, target: loss(output, target.to(output.dtype))
+        if self._plain is None:
+            inputs, target = self.sample(rows=64)
+            self._plain = plain_loss(self.problem.task, self.judged(model, inputs), target)
+        return self._plain
 
     def loss_on(self, made: Made, split: str = "train", rows: int = PROBE_ROWS) -> float:
         """Their loss on the same examples each time, in eval mode, every module's own mode put back; inf where it cannot be computed."""

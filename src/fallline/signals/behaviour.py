@@ -24,6 +24,7 @@ class Behaviour:
     affine: bool | None  # it is affine in the output, as a negative log-likelihood of log-probabilities is
     refuses_outside: bool | None  # not defined for outputs outside [0, 1]
     least_at_target: bool | None  # of same shape: least where output equals target
+    endless: bool | None  # for some of the targets it falls for ever as outputs grow, or as they fall
     finite_at_ends: bool | None  # with outputs at the ends of their form: 0 and 1 for probabilities, far logits else
     weighs: float | None  # classes: mistakes on the rarest class over mistakes on the commonest; 1 without weights
     agreeing: float | None  # targets that are distributions: at outputs that give just these
@@ -60,6 +61,7 @@ def measure(window: Window) -> Behaviour:
         affine=q.affine(asked, drawn),
         refuses_outside=q.refuses_outside(asked, drawn),
         least_at_target=q.least_at_target(asked, generator),
+        endless=q.endless(asked),
         finite_at_ends=q.finite_at_ends(asked, first),
         weighs=q.weighs(asked, first),
         agreeing=agreeing,

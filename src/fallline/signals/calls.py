@@ -15,8 +15,10 @@ SQUASHING = ("softmax", "sigmoid", "tanh", "hardsigmoid", "hardtanh", "log_softm
 RECTIFYING = ("relu", "relu_", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "prelu", "threshold", "celu")
 WEIGHTED = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "bilinear")
 VIEWS = ("flatten", "view", "reshape", "squeeze", "unsqueeze", "permute", "transpose", "contiguous", "float", "to", "double", "movedim")
-AVERAGES = ("avg_pool1d", "avg_pool2d", "adaptive_avg_pool2d")
+AVERAGES = ("avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d")
+MAXIMA = ("max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d")  # choose among values, and leave them
 STRAIGHT: tuple[str, ...] = ("dropout", "dropout1d", "dropout2d", "alpha_dropout", "batch_norm", *VIEWS, *AVERAGES)  # bend nothing
+PASSING = (*STRAIGHT, *MAXIMA)  # what comes out still has the range of the last activation, or nearly
 ALIASES = {"relu_": "relu", "softmax_": "softmax", "sigmoid_": "sigmoid", "tanh_": "tanh"}
 
 
@@ -63,7 +65,7 @@ class _Recorder:
         if not isinstance(given, torch.Tensor) or not isinstance(result, torch.Tensor):
             return
         source, place = self.tags.get(id(given), ("", ""))
-        if name in STRAIGHT:
+        if name in PASSING:
             if "dropout" in name:
                 training = bool(keywords.get("training", arguments[2] if len(arguments) > 2 else True))
                 self.calls.append(Call(name="dropout", place=self.path[-1], source=source, training=training))

@@ -30,6 +30,10 @@ class Table:
     target_gaps: int
     target_mean: Tensor  # (outputs,) of a floating-point target, empty otherwise
     target_std: Tensor
+    middle: Tensor  # median, and half of the distance between the quartiles, which single far values do not move
+    width: Tensor
+    target_middle: Tensor
+    target_width: Tensor
     whole_mean: float
     whole_std: float
     continuous: Tensor  # for each column, whether it has more than two values
@@ -71,6 +75,7 @@ def _table(setup: Setup, split: str) -> Table:
     values, target_values = _joined(parts), _joined(targets)
     clean, target_clean = _finite(values), _finite(target_values)
     few = clean[:SORTED].mT.sort(dim=1).values
+    (middle, width), (target_middle, target_width) = _quartiles(few), _quartiles(target_clean[:SORTED].mT.sort(dim=1).values)
     return Table(
         rows=rows,
         mean=clean.mean(dim=0),
@@ -81,10 +86,22 @@ def _table(setup: Setup, split: str) -> Table:
         target_gaps=int((~target_values.isfinite()).any(dim=1).sum()),
         target_mean=target_clean.mean(dim=0),
         target_std=target_clean.std(dim=0) if len(target_clean) > 1 else torch.zeros(target_clean.shape[1]),
+        middle=middle,
+        width=width,
+        target_middle=target_middle,
+        target_width=target_width,
         whole_mean=float(clean.mean()) if clean.numel() else 0.0,
         whole_std=float(clean.std()) if clean.numel() > 1 else 0.0,
         continuous=(few.diff(dim=1) > 0).sum(dim=1) > 1,
     )
+
+
+def _quartiles(ordered: Tensor) -> tuple[Tensor, Tensor]:
+    """Median, and half of the distance between the quartiles, of each row of sorted values."""
+    count = ordered.shape[1]
+    if not count:
+        return ordered.sum(dim=1), ordered.sum(dim=1)
+    return ordered[:, count // 2], (ordered[:, 3 * count // 4] - ordered[:, count // 4]) / 2
 
 
 def _values(leaf: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def measure(window: Window) -> Entry:
 
     setup = window.setup
     made = setup.make()
-    inputs, _ = setup.sample(rows=256)
+    inputs, _ = setup.sample(rows=setup.affordable(256))
     seen: list[tuple[str, Any]] = []
     norms: list[str] = []
     matrices = [(path, module) for path, module in made.model.named_modules() if any(p.ndim > 1 for p in module.parameters(recurse=False))]

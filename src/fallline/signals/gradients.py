@@ -50,7 +50,9 @@ def measure(window: Window) -> Gradients:
     largest: dict[str, float | None] = dict.fromkeys(trainable)
     scale: dict[str, float] = {}
     losses, strangers = [], {}
-    for k in range(min(BATCHES, setup.batches().per_epoch)):
+    size = setup.batch_size
+    count = setup.affordable(BATCHES * size, passes=3, least=2 * size) // size  # forward, and twice as much backward
+    for k in range(min(count, setup.batches().per_epoch)):
         model.zero_grad(set_to_none=True)
         inputs, target = setup.batch(k)
         with seeded(stream(setup.seed, STEP, k)):
@@ -67,7 +69,8 @@ def measure(window: Window) -> Gradients:
         losses.append(float(loss.detach()))
         for name, parameter in trainable.items():
             if parameter.grad is not None:
-                largest[name] = max(largest[name] or 0.0, float(parameter.grad.abs().max()))
+                most = float(parameter.grad.abs().max())  # what is not finite is no small number: max() would let NaN pass for 0
+                largest[name] = max(largest[name] or 0.0, most if math.isfinite(most) else math.inf)
                 scale.setdefault(name, float(parameter.grad.float().square().mean().sqrt()))
     for handle in handles:
         handle.remove()

@@ -33,7 +33,7 @@ class Head:
 def measure(window: Window) -> Head:
     setup = window.setup
     model = setup.make().model
-    inputs, _ = setup.sample(rows=ROWS)
+    inputs, _ = setup.sample(rows=2)
     last: list[tuple[str, Any]] = []
     handles = [
         module.register_forward_pre_hook(lambda *_, found=(path, module): last.append(found))  # a parent ends after its parts
@@ -58,7 +58,7 @@ def _reach(window: Window, path: str) -> tuple[float, float]:
     setup = window.setup
     model = setup.make().model
     module = model.get_submodule(path)
-    inputs, _ = setup.sample(rows=ROWS)
+    inputs, _ = setup.sample(rows=setup.affordable(ROWS, passes=TRIED * len(SCALES) * DRAWS, least=4))
     lows, highs = {}, {}
     for scale in SCALES:
         seen = []

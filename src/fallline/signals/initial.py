@@ -36,6 +36,7 @@ def measure(window: Window) -> Initial:
     from torch import nn
 
     from fallline._batches import seeded
+    from fallline.signals._setup import PROBE_ROWS
     from fallline.signals.reruns import default_weights
     from fallline.signals.units import layers_of
 
@@ -50,16 +51,17 @@ def measure(window: Window) -> Initial:
     if not drawn:
         raise Unavailable("there are no matrices")
     off = {name: abs(_log(float(given[name].detach().std()) / max(std, 1e-12))) for name, std in drawn.items() if name in given}
-    inputs, target = setup.sample(rows=ROWS)
+    inputs, target = setup.sample(rows=setup.affordable(ROWS, passes=6))
     scaled = standardised(setup, inputs)
     if any(isinstance(module, nn.modules.lazy.LazyModuleMixin) for module in made.model.modules()):
         raise Unavailable("lazy layers")
+    dead = layers_of(setup, made.model, setup.affordable(PROBE_ROWS, least=64))
     one, other = _asked(setup, made, scaled, target), _asked(setup, usual, scaled, target)
     return Initial(
         spread=one[0], usual_spread=other[0], loss=one[1], usual_loss=other[1], first_gradient=one[2], usual_first_gradient=other[2],
         depth=depth,
         zeros=any(bool((p == 0).all()) for p in made.model.parameters() if p.ndim > 1),
-        born_dead=any(layer.dead > MOSTLY for layer in layers_of(setup, made.model)), widest=max(off, key=lambda name: off[name]),
+        born_dead=any(layer.dead > MOSTLY for layer in dead), widest=max(off, key=lambda name: off[name]),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fallline.signals import Signal, Unavailable, Window
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 ROWS = 32
 STRETCH = 4.0  # inputs are taken this much farther out, where bends show
@@ -33,6 +33,7 @@ def measure(window: Window) -> Linearity:
 
     setup = window.setup
     model = setup.make().model
+    _without_zeros(model, setup.seed)
     inputs, _ = setup.sample(rows=ROWS)
     order: list[tuple[str, nn.Module]] = []
     last: list[Any] = []
@@ -80,6 +81,17 @@ def measure(window: Window) -> Linearity:
     bend = float((results[2] - (results[0] + results[1]) / 2).abs().max()) / spread
     sizes = tuple((int(w.shape[0]), int(w[0].numel())) for _, m in order for w in list(m.parameters(recurse=False))[:1])
     return Linearity(bend=bend, layers=tuple(path for path, _ in order), sizes=sizes)
+
+
+def _without_zeros(model: nn.Module, seed: int) -> None:
+    """Draw matrices that start at zero: a branch that gives nothing yet bends nothing yet."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1 and not bool((parameter != 0).any()):
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) / max(parameter[0].numel(), 1) ** 0.5)
 
 
 ENTRY = Signal(name="linearity", title="Linearity of the model", cost="passes", measure=measure)

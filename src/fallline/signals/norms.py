@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FEWEST = 3  # updates before statistics are judged
+ARRIVED = 5  # times 1 / momentum, after which running averages are within 1 %
 JUDGED = 512  # examples
 LARGE = 256  # examples whose statistics are as good as those of all
 
@@ -48,7 +49,8 @@ def measure(window: Window) -> Norms:
     norms = {path: part for path, part in model.named_modules() if isinstance(part, kind) and part.track_running_stats}
     if not norms:
         raise Unavailable("there is no batch norm")
-    if not seen.whole and setup.length > 2 * seen.run.updates:
+    slowest = min((part.momentum if part.momentum is not None else 1.0) for part in norms.values())
+    if not seen.whole and setup.length > 2 * seen.run.updates and seen.run.updates * slowest < ARRIVED:
         raise Unavailable("the watched run ended long before the training does; give a longer run_for")
     small = [setup.batch(k) for k in range(max(min(JUDGED // setup.batch_size, setup.batches().per_epoch), 1))]
 
@@ -68,7 +70,7 @@ def measure(window: Window) -> Norms:
     return Norms(
         with_running=with_running, with_batch=with_batch, with_large=with_large, at_start=abs(seen.start), updates=seen.run.updates,
         batch_size=setup.batch_size,
-        momentum=min((part.momentum if part.momentum is not None else 1.0) for part in norms.values()), place=place,
+        momentum=slowest, place=place,
     )  # fmt: skip
 
 

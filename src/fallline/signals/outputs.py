@@ -10,6 +10,7 @@ from fallline.signals import Signal, Window
 if TYPE_CHECKING:
     from torch import Tensor
 
+REPEATED = 32  # of them, that are passed twice
 ROWS = 256  # enough to see the kind of outputs, small enough for any model's first forward pass
 
 
@@ -48,13 +49,16 @@ class Outputs:
 
 
 def measure(window: Window) -> Outputs:
+    from fallline._batches import tree_map
+
     setup = window.setup
     made = setup.make()
-    inputs, target = setup.sample(rows=ROWS)
+    inputs, target = setup.sample(rows=setup.affordable(ROWS, least=64))
     output = setup.judged(made.model, inputs).float()
-    with_other_draws = setup.judged(made.model, inputs, draw=1).float()
+    few = tree_map(lambda leaf: leaf[:REPEATED] if leaf.ndim else leaf, inputs)
+    one, other = (setup.judged(made.model, few, draw=draw).float() for draw in (0, 1))
     spread = float(output.std()) if output.numel() > 1 else 0.0
-    difference = float((output - with_other_draws).abs().max()) / max(spread, 1e-12) if output.numel() else 0.0
+    difference = float((one - other).abs().max()) / max(spread, 1e-12) if one.numel() and one.shape == other.shape else 0.0
     return Outputs(inputs=inputs, target=target, output=output, embeds=setup.problem.task == "embedding", difference=difference)
 
 

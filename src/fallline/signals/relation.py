@@ -42,7 +42,7 @@ def measure(window: Window) -> Relation:
     if scores[best] < 4:
         shifted = {shift: max(operator.strength(targets.roll(shift, 0)) for operator in operators) for shift in SHIFTS}
     valid = None
-    if setup.valid is not None:
+    if setup.valid is not None and scores[best] < 4:  # asked only where train says nothing
         try:
             others, other_targets = _numbers(setup, "valid")
             if other_targets.shape[1:] == targets.shape[1:]:

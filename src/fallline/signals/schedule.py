@@ -81,8 +81,10 @@ def measure(window: Window) -> Schedule:
     epochs = max(round(updates / per_epoch), 1)
     unit = setup.problem.scheduler_step
     if setup.problem.loop is not None:
-        per_loop = window.read(trace.ENTRY).run.calls
-        unit = "batch" if per_loop and per_loop[-1] > 1 else "epoch"
+        run = window.read(trace.ENTRY).run
+        if not run.calls and run.called < 2:
+            raise Unavailable("the watched run did not come to the end of an epoch, so that nobody knows when the loop steps its scheduler")
+        unit = "batch" if (run.calls[-1] if run.calls else run.called) > 1 else "epoch"
     plateau = isinstance(scheduler, lr_scheduler.ReduceLROnPlateau)
     base = max(float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups)
     cyclic = (lr_scheduler.CosineAnnealingWarmRestarts, lr_scheduler.CyclicLR)

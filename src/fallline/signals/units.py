@@ -35,14 +35,14 @@ class Units:
     after: tuple[Layer, ...]
 
 
-def layers_of(setup: Setup, model: nn.Module) -> tuple[Layer, ...]:
+def layers_of(setup: Setup, model: nn.Module, rows: int = 512) -> tuple[Layer, ...]:
     """The activations in one pass in eval mode."""
     import torch
     from torch.overrides import TorchFunctionMode
 
     from fallline.signals.calls import ALIASES
 
-    inputs, _ = setup.sample()
+    inputs, _ = setup.sample(rows=rows)
     path, found = [""], list[Layer]()
 
     class Mode(TorchFunctionMode):
@@ -76,9 +76,8 @@ def _layer(place: str, name: str, values: Any) -> Layer:
 
 
 def measure(window: Window) -> Units:
-    setup = window.setup
-    before = layers_of(setup, setup.make().model)
-    return Units(before=before, after=layers_of(setup, window.read(trace.ENTRY).made.model))
+    setup, seen = window.setup, window.read(trace.ENTRY)
+    return Units(before=layers_of(setup, setup.make().model), after=layers_of(setup, seen.made.model))
 
 
 ENTRY = Signal(name="units", title="Dead and saturated units", cost="steps", measure=measure)

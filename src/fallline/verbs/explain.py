@@ -89,16 +89,16 @@ def _found(name: str) -> list[Named]:
 def _page(thing: Named, lang: Language) -> str:
     if thing.kind == "metric":
         return _metric_page(thing.entry)
-    if thing.kind == "rule":
-        from fallline.rules._pages import page as rule_page
-
-        return rule_page(thing.entry)
     if lang is Language.ZH:
         from fallline import zh
 
         chinese = zh.page(thing.kind, thing.entry.name)
         if chinese is not None and _can_be_shown(chinese):
             return chinese
+    if thing.kind == "rule":
+        from fallline.rules._pages import page as rule_page
+
+        return rule_page(thing.entry)
     from fallline.catalogue._pages import page
 
     return page(thing.entry)

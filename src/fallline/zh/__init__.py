@@ -1,4 +1,4 @@
-"""Chinese pages of catalogue entries and topics, by kind and name; where there is none, the English page is shown.
+"""Chinese pages of catalogue entries, topics and rules, by kind and name; where there is none, the English page is shown.
 
 A page is `<kind's folder>/<name>.md`. Its first line names the English page that it was made from, by fingerprint, so that a test can
 tell when the English has moved on.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-FOLDERS = {"loss": "losses", "optimizer": "optimizers", "schedule": "schedules", "clip": "clips", "topic": "topics"}
+FOLDERS = {"loss": "losses", "optimizer": "optimizers", "schedule": "schedules", "clip": "clips", "topic": "topics", "rule": "rules"}
 SOURCE = "<!-- source: {} -->"
 
 
 def page(kind: str, name: str) -> str | None:
-    """The Chinese page of an entry ("loss", "optimizer", "schedule", "clip") or a topic; None where nobody has written one."""
+    """The Chinese page of an entry ("loss", "optimizer", "schedule", "clip"), a topic or a rule; None where nobody has written one."""
     path = Path(__file__).parent / FOLDERS[kind] / f"{name}.md"
     if not path.is_file():
         return None
