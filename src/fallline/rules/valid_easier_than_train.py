@@ -62,7 +62,8 @@ def _loss(window: Window, output: object, target: object) -> float:
 
     try:
         with torch.no_grad():
-            return float(torch.as_tensor(window.read(trace.ENTRY).made.loss(output, target)).float().mean())  # type: ignore[arg-type]
+            loss = window.read(trace.ENTRY).made.loss(output, target)  # type: ignore[arg-type]  # the user's
+            return float(torch.as_tensor(loss).float().mean())
     except Exception as error:  # whatever the user's loss raises on a small batch
         raise Unavailable(str(window.setup.told("the loss", error))) from error
 
