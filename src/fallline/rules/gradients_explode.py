@@ -100,7 +100,7 @@ def _recurrent(gain: float) -> Problem:
             nn.init.orthogonal_(self.cells.weight_hh_l0, gain=gain)  # type: ignore[arg-type]  # a parameter
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.out(self.cells(x)[0][:, -1])  # type: ignore[no-any-return]
+            return self.out(self.cells(x)[0][:, -1])  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     x = torch.randn(480, 30, 1, generator=torch.Generator().manual_seed(0))
     y = x[:, -4:, 0].sum(dim=1, keepdim=True) / 2
