@@ -17,6 +17,7 @@ from fallline._judge import link_of
 from fallline._machine import cores
 from fallline._plan import resamples_for, threads_for
 from fallline._planning import length_of
+from fallline._portfolio import Facts, portfolio
 from fallline._prior import baseline
 from fallline._problem import Problem
 from fallline._recipe import Frame, Recipe
@@ -159,7 +160,9 @@ class Arms:
         for arm in (mine, theirs):
             known = [pairs[id(arm)]] if id(arm) in pairs else list(pairs.values())
             assert arm.setting is not None
-            noise = assumed_noise([(pair[0], pair[1]) for pair in known], arm.setting.judge.metric.direction, arm.value or 0.0)
+            direction, facts = arm.setting.judge.metric.direction, Facts.of(arm.setting.profile)
+            usual, _ = portfolio().seed_noise(facts, direction)
+            noise = assumed_noise([(pair[0], pair[1]) for pair in known], direction, arm.value or 0.0, usual)
             found += [noise] if noise is not None else []
         if not found:
             return None

@@ -10,20 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fallline._batches import INIT, seeded, stream
+from fallline._model import Given
 from fallline._parts import build_optimizer, copied_scheduler
-from fallline._problem import Problem, imported
+from fallline._problem import Problem
 from fallline._recipe import OWN, Part, Recipe
+from fallline._weights import fill
 
 _OWN_PARTS = Recipe(loss=Part(OWN), optimizer=Part(OWN), schedule=Part(OWN), clip=Part(OWN))
 
 
 def model_of(problem: Problem) -> nn.Module:
     """A fresh model under the generator as it stands, so that a seed gives the weights that it gives the unchanged problem."""
-    given, keywords = problem.model if isinstance(problem.model, tuple) else (problem.model, {})
-    made = imported(given) if isinstance(given, str) else given
-    model = copy.deepcopy(made if isinstance(made, nn.Module) else made(**keywords))
+    given = Given.of(problem.model)
+    with seeded(stream(0, INIT)):  # what a module draws while it is imported is the same in every process
+        made = given.found()
+    model = copy.deepcopy(made if isinstance(made, nn.Module) else made(**given.keywords))
     if not isinstance(model, nn.Module):
         raise TypeError(f"the model's function returned {type(model).__name__}, no module")
+    if given.weights is not None:
+        fill(model, given.weights)
     return model
 
 

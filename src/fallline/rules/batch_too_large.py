@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, arguments
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import numbers
 from fallline.signals import Window, reruns, trace
 
@@ -58,7 +59,12 @@ def check(window: Window) -> Outcome:
         f"larger lr no further than {own.start - raised:.4g}"
     )
     figures = {"end": own.end, "end with smaller batches": best.end, "batch": smaller}
-    return RULE.finding(evidence, f"take batches of {smaller}", place="batch_size", figures=figures, change={"batch_size": smaller})
+    return RULE.finding(evidence, f"take batches of {smaller}", place="batch_size", figures=figures)
+
+
+def changes(window: Window, finding: Finding) -> list[Change]:
+    size = int(finding.figures["batch"])
+    return [arguments(f"batches of {size}", batch_size=size)]
 
 
 def _reloaded(window: Window) -> object:
@@ -77,6 +83,7 @@ RULE = Rule(
     severity="warn",
     stage="setting",
     check=check,
+    changes=changes,
     explains=("FL304", "FL415"),
 )
 

@@ -19,7 +19,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fallline.rules import Cases, NotApplicable, Outcome, Rule
+from fallline.changes import Change, optimizers
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import classes, numbers
 from fallline.signals import Window, reruns, trace
 
@@ -49,7 +50,11 @@ def check(window: Window) -> Outcome:
         f"{calmer.end:.4g}"
     )
     figures = {"swing": swing, "least": late[0], "most": late[-1], "calmer": calmer.end}
-    return RULE.finding(evidence, "multiply the lr by 0.1, or let it decay", place="optimizer", figures=figures, change={"lr": 0.1})
+    return RULE.finding(evidence, "multiply the lr by 0.1, or let it decay", place="optimizer", figures=figures)
+
+
+def changes(window: Window, finding: Finding) -> list[Change]:
+    return [optimizers.scaled_lr(factor) for factor in (0.1, 0.3)]  # the rule has tried the first
 
 
 def _swing(curve: Sequence[float]) -> float:
@@ -73,6 +78,7 @@ RULE = Rule(
     severity="warn",
     stage="symptom",
     check=check,
+    changes=changes,
 )
 
 
