@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +105,17 @@ def test_a_seed_gives_a_changed_model_the_weights_of_the_unchanged_one() -> None
     changed = layers.rectified_between(["0"]).make(problem)
     for seed in (0, 3):
         assert same(problem.new_model(seed).state_dict(), changed.new_model(seed).state_dict())
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["function", "name"])
+def test_a_changed_model_starts_from_the_file_that_the_unchanged_one_starts_from(named: bool, tmp_path: Path) -> None:
+    file = tmp_path / "weights.pt"
+    with seeded(5):
+        torch.save(network().state_dict(), file)
+    factory = "fallline.rules._setups:network" if named else network
+    problem = numbers(model={"factory": factory, "weights": file})
+    changed = layers.rectified_between(["0"]).make(problem)
+    assert same(changed.new_model(3).state_dict(), torch.load(file, weights_only=True))
 
 
 @pytest.mark.parametrize("given", ["functions", "objects"])
