@@ -17,7 +17,7 @@ import numpy as np
 from peers import PEERS
 from prior import eligible, held_out, known
 from records import AUDIT, TaskRecords, load
-from replayed import PLANS, Picked, at_price_one, race
+from replayed import PLANS, Picked, race
 
 PRICES = (1.0, 2.0, 3.5, 8.0, 20.0)
 
@@ -55,8 +55,6 @@ def with_loss(task: TaskRecords, recipe: int) -> list[int]:
 
 
 def ours(task: TaskRecords, order: list[int], price: float) -> Picked:
-    if price < 2:
-        return at_price_one(task, order)
     anchored = next((with_loss(task, recipe) for recipe in order if with_loss(task, recipe)), [])
     return race(task, order, PLANS[max(p for p in PLANS if p <= price)], anchored)
 
