@@ -21,6 +21,7 @@ from replayed import PLANS, Picked, race
 
 from fallline._portfolio import WORST
 
+SEEN = "fallline, only the task itself held out"
 PRICES = (1.0, 2.0, 3.5, 8.0, 20.0)
 
 
@@ -82,6 +83,8 @@ def measured(job: tuple[str, int]) -> Row:
     order = held_out(records, whole, name, among)
     picked = {price: ours(task, order, price) for price in PRICES}
     regrets = {"fallline": {price: of_task.regret(one.audit) for price, one in picked.items()}}
+    alone = held_out(records, whole, name, among, family=False)
+    regrets[SEEN] = {price: of_task.regret(ours(task, alone, price).audit) for price in PRICES}
     curves: dict[str, list[list[tuple[float, float]]]] = {}
     for who, peer in PEERS.items():
         found = [peer(task, max(PRICES), seed, order) for seed in range(seeds)]
@@ -148,7 +151,7 @@ def main() -> None:
     print(f"{len(rows)} of {len(every)} tasks have a gap beyond two standard errors; without one: ", end="")
     print(", ".join(row.name for row in every if not row.scale.shown) or "none", end="\n\n")
     print(f"| mean regret at price | {' | '.join(f'{price:g}' for price in PRICES)} |\n|---|{'---|' * len(PRICES)}")
-    for who in ("fallline", *PEERS):
+    for who in ("fallline", SEEN, *PEERS):
         print(f"| {who} | {' | '.join(f'{np.mean([row.regrets[who][price] for row in rows]):.3f}' for price in PRICES)} |")
     print(f"| what fallline's race cost | {' | '.join(f'{np.mean([row.ours[price].price for row in rows]):.2f}' for price in PRICES)} |")
     print("\n| peer | price at which it equals our 3.5, median over tasks (20: at the dearest or never) |\n|---|---|")
