@@ -30,7 +30,7 @@ BEST_OF = 3  # the best is the mean of the three best, so that one lucky trainin
 SEEDS_APART = 2.0  # a gap between default and best below so many deviations of a seed counts as that many
 FEW_SEEDS = 3  # fewer say nothing of a deviation
 WINDOW = 0.01  # averaged weights were recorded over about a hundredth of the length
-SIZE = 8  # recipes that the dearest plan takes from the list
+SIZE = 16  # recipes that the dearest plan takes from the list
 
 HEADER = """\
 # The portfolio, written by tools/build_prior.py from benchmarks/price/records.npz; do not edit.
@@ -191,7 +191,7 @@ def main() -> None:
     alone = {name: held_out(records, whole, name, among, family=False) for name in records}
     families = {name: held_out(records, whole, name, among) for name in records}
     together = {name: whole.order(Facts.read(task.facts), SIZE, among) for name, task in records.items()}
-    for count in (1, 2, 3, 4, 6, 8):
+    for count in (1, 2, 3, 4, 6, 8, 16):
         print(f"| {count} | {worth(whole, alone, count):.3f} | {worth(whole, families, count):.3f} | {worth(whole, together, count):.3f} |")
     for facts in dict.fromkeys(whole.facts):
         order = whole.order(facts, SIZE, among)

@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 from prior import eligible, held_out, known
 from records import AUDIT, TaskRecords, load
-from replayed import Policy, race
+from replayed import Rules, race
 from report import Scale, scale, with_loss
 
-DEFAULT = Policy()
+DEFAULT = Rules()
 
 
-def variants() -> Iterator[tuple[str, Policy]]:
+def variants() -> Iterator[tuple[str, Rules]]:
     yield "as it is", DEFAULT
     for count in (2, 3, 5, 6, 8):
         yield f"{count} recipes", replace(DEFAULT, recipes=count)
@@ -30,22 +30,24 @@ def variants() -> Iterator[tuple[str, Policy]]:
         yield f"{finish} finished", replace(DEFAULT, finish=finish)
     for judged in ("now", "averaged", "best", "either"):
         yield f"judged by {judged}", replace(DEFAULT, judged=judged)
-    yield "3 recipes, 1 second loss, 1 finished", replace(DEFAULT, recipes=3, finish=1)
-    yield "runner-up dropped at 50 % when 2 % behind", replace(DEFAULT, drop_at=0.5, drop_by=0.02)
-    yield "runner-up dropped at 50 % when 5 % behind", replace(DEFAULT, drop_at=0.5, drop_by=0.05)
+    for share in (0.0, 0.1, 0.3, 0.5):
+        yield (
+            f"at half the length dropped when {share:.0%} of the lead behind" if share else "nobody dropped at half",
+            replace(DEFAULT, halfway=share),
+        )
+    yield "2 recipes, 1 finished", replace(DEFAULT, recipes=2, losses=0, finish=1)
+    yield "3 recipes, 1 finished", replace(DEFAULT, recipes=3, losses=0, finish=1)
     yield "5 recipes, 3 to 30 %", replace(DEFAULT, recipes=5, middle=0.3, middle_keep=3)
     yield "8 recipes, 4 to 30 %", replace(DEFAULT, recipes=8, losses=2, middle=0.3, middle_keep=4)
 
 
-def measured(
-    records: Mapping[str, TaskRecords], policy: Policy, orders: Mapping[str, list[int]], scales: Mapping[str, Scale]
-) -> list[float]:
+def measured(records: Mapping[str, TaskRecords], rules: Rules, orders: Mapping[str, list[int]], scales: Mapping[str, Scale]) -> list[float]:
     """(mean regret, worst regret, tasks worse than the default, mean price)."""
     regrets, worse, prices = [], 0, []
     for name, task in records.items():
         order = orders[name]
         anchored = next((with_loss(task, recipe) for recipe in order if with_loss(task, recipe)), [])
-        picked = race(task, order, policy, anchored)
+        picked = race(task, order, rules, anchored)
         base = task.default[:, AUDIT]
         worse += bool(picked.audit > np.nanmean(base) + 2 * np.nanstd(base, ddof=1))
         prices.append(picked.price)

@@ -39,7 +39,7 @@ def shown(values: Sequence[float] | Floats) -> str:
     """A mean over tasks with its standard error."""
     there = np.asarray([value for value in values if np.isfinite(value)], dtype=float)
     if len(there) < 2:
-        return "-"
+        return f"{there[0]:.2f}" if len(there) else "-"
     return f"{there.mean():.2f} ± {there.std(ddof=1) / np.sqrt(len(there)):.2f}"
 
 

@@ -117,7 +117,10 @@ def optuna_study(task: TaskRecords, price: float, seed: int, sampler: str, prune
         "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
         "none": optuna.pruners.NopPruner,
     }
-    study = optuna.create_study(direction="minimize", sampler=samplers[sampler](seed=seed), pruner=pruners[pruner]())
+    # the name decides which bracket of Hyperband a trial belongs to, so it is given
+    study = optuna.create_study(
+        study_name=f"{task.name} {seed}", direction="minimize", sampler=samplers[sampler](seed=seed), pruner=pruners[pruner]()
+    )
     for recipe in enqueued:
         study.enqueue_trial(space.parameters(recipe))
 

@@ -66,7 +66,8 @@ class Subject:
     def reference(self) -> Outputs:
         """The outputs on audit of the first baseline, which all others are compared with."""
         if self._reference is None:
-            self._reference = Outputs(torch.load(self.outputs, weights_only=True).float(), None)
+            link = link_of(self.recipe(None, 0), self.setting.problem)
+            self._reference = Outputs(torch.load(self.outputs, weights_only=True).float(), link)
         return self._reference
 
 

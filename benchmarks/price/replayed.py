@@ -1,32 +1,38 @@
-"""Our race on the records: the plans of fallline as pure functions of curves, so that a policy is judged on all tasks in a second.
+"""Our race on the records: the plans of fallline as pure functions of curves, so that a decision is judged on all tasks in a second.
 
-What a plan does is spelled out once more here in a few lines and compared with the product's own race by tests/test_price_records.py.
+The order of stages is spelled out once more here in a few lines, with the product's own policies, and compared with the product's own
+race by tests/test_price_records.py.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from records import AUDIT, VALID, TaskRecords
 
+from fallline import catalogue
+from fallline._halfway import WELL_BEHIND
+from fallline.policies import Decision, Policy, Standing
+from fallline.policies.drop_behind import DropBehind
+from fallline.policies.keep_best import KeepBest
+
 
 @dataclass(frozen=True)
-class Policy:
+class Rules:
     """How a race goes: how many candidates, when they are judged and by what, how many go on."""
 
     recipes: int = 4
     losses: int = 1  # the first recipe again with so many other losses
     rung: float = 0.1
     finish: int = 2
-    judged: str = "standing"  # standing: best look so far, averaged weights where data are passed less than three times; now; averaged
+    judged: str = "standing"  # standing: the best look, averaged weights where data are passed less than three times; now; best; averaged
     middle: float = 0.0  # a second rung
     middle_keep: int = 0
-    seed_at_rung: bool = True  # the baseline's second seed to rung one
-    drop_at: float = 0.0  # a finalist that is behind by `drop_by` of the leaders' spread at this share stops there
-    drop_by: float = math.inf
+    halfway: float = WELL_BEHIND  # 0: nobody stops at half the length
+    second_seed: bool = True  # the baseline's second seed goes to rung one
+    baseline_finishes: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,32 +45,42 @@ class Picked:
     price: float
 
 
-def race(task: TaskRecords, order: Sequence[int], policy: Policy, other_losses: Sequence[int] = (), base_seed: int = 0) -> Picked:
-    """A race among the first recipes of `order` and the first of `other_losses`, beside a baseline that is trained to its end."""
-    field = [*order[: policy.recipes], *other_losses[: policy.losses]]
-    price = 1.0 + (policy.rung if policy.seed_at_rung else 0.0) + policy.rung * len(field)
-    scores = {recipe: standing(task, recipe, policy.rung, policy.judged) for recipe in field}
-    going = sorted((recipe for recipe in field if np.isfinite(scores[recipe])), key=lambda recipe: (scores[recipe], field.index(recipe)))
-    last = policy.rung
-    if policy.middle_keep:
-        going = going[: policy.middle_keep]
-        price += (policy.middle - policy.rung) * len(going)
-        scores = {recipe: standing(task, recipe, policy.middle, policy.judged) for recipe in going}
-        going = sorted((recipe for recipe in going if np.isfinite(scores[recipe])), key=lambda recipe: scores[recipe])
-        last = policy.middle
-    going = going[: policy.finish]
-    if policy.drop_at and len(going) > 1:
-        now = {recipe: standing(task, recipe, policy.drop_at, policy.judged) for recipe in going}
-        best = min(now.values())
-        kept = [recipe for recipe in going if now[recipe] <= best + policy.drop_by * abs(best)]
-        price -= (1 - policy.drop_at) * (len(going) - len(kept))
-        going = kept or going[:1]
-    price += (1 - last) * len(going)
+def race(task: TaskRecords, order: Sequence[int], rules: Rules, other_losses: Sequence[int] = (), base_seed: int = 0) -> Picked:
+    """A race among the first recipes of `order` and the first of `other_losses`, beside a baseline."""
+    field = [*order[: rules.recipes], *other_losses[: rules.losses]]
+    price = rules.rung * (len(field) + rules.second_seed + 1)
+    going = going_on(task, field, rules.rung, KeepBest(rules.middle_keep or rules.finish), rules)
+    reached = rules.rung
+    if rules.middle_keep:
+        price += (rules.middle - reached) * len(going)
+        going, reached = going_on(task, going, rules.middle, KeepBest(rules.finish), rules), rules.middle
+    if rules.halfway and rules.baseline_finishes and len(going) > 1:
+        price += (0.5 - reached) * len(going)
+        behind = DropBehind(rules.halfway, task.base_at(base_seed, 0.5))
+        going, reached = going_on(task, going, 0.5, behind, rules), 0.5
+    price += (1 - reached) * len(going) + (1 - rules.rung) * rules.baseline_finishes
     ended = [(float(task.finals[recipe, VALID]), recipe) for recipe in going if np.isfinite(task.finals[recipe, VALID])]
-    ended.append((float(task.default[base_seed, VALID]), -1))
+    if rules.baseline_finishes or not ended:
+        ended.append((float(task.default[base_seed, VALID]), -1))
     value, recipe = min(ended)
     audit = task.default[base_seed, AUDIT] if recipe < 0 else task.finals[recipe, AUDIT]
     return Picked(recipe, value, float(audit), price)
+
+
+def going_on(task: TaskRecords, field: Sequence[int], share: float, policy: Policy, rules: Rules) -> list[int]:
+    """Who goes on at a rung, best first."""
+    values = {recipe: standing(task, recipe, share, rules.judged) for recipe in field}
+    standings = [
+        Standing(f"{place:03d}", values[recipe] if np.isfinite(values[recipe]) else None, "", peaks_at(task, recipe) > share)
+        for place, recipe in enumerate(field)
+    ]
+    decisions = policy.decide(standings)
+    kept = [recipe for place, recipe in enumerate(field) if decisions[f"{place:03d}"] is Decision.CONTINUE]
+    return sorted(kept, key=lambda recipe: (values[recipe], field.index(recipe)))
+
+
+def peaks_at(task: TaskRecords, recipe: int) -> float:
+    return catalogue.schedule(task.rows[recipe % len(task.rows)]["schedule"]["name"]).peaks_at
 
 
 def standing(task: TaskRecords, recipe: int, share: float, judged: str) -> float:
@@ -80,18 +96,9 @@ def standing(task: TaskRecords, recipe: int, share: float, judged: str) -> float
 
 
 PLANS = {
-    1.0: Policy(recipes=1, losses=0, finish=1),
-    2.0: Policy(recipes=2, losses=1, finish=1),
-    3.5: Policy(),
-    8.0: Policy(recipes=8, losses=2, finish=2, middle=0.3, middle_keep=4),
+    1.0: Rules(recipes=1, losses=0, finish=1, baseline_finishes=False, second_seed=False),
+    2.0: Rules(recipes=3, losses=0, finish=1),
+    3.5: Rules(),
+    8.0: Rules(recipes=8, losses=2, finish=2, middle=0.3, middle_keep=4),  # further seeds and the child are not replayed
+    20.0: Rules(recipes=16, losses=3, finish=6, middle=0.3, middle_keep=8),  # nor are rounds of draws
 }
-
-
-def at_price_one(task: TaskRecords, order: Sequence[int]) -> Picked:
-    """The portfolio's first, the baseline to rung one only."""
-    first = order[0]
-    return Picked(first, float(task.finals[first, VALID]), float(task.finals[first, AUDIT]), 1.1)
-
-
-def with_rung(policy: Policy, rung: float) -> Policy:
-    return replace(policy, rung=rung)

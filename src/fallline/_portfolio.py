@@ -9,13 +9,14 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline import catalogue
 from fallline._profile import Profile
 
 Floats = NDArray[np.float64]
@@ -30,6 +31,7 @@ ALIKE = {
     "normalised": 1.5,
 }  # what a likeness in this weighs; judged by tools/build_prior.py
 COST_WEIGHS = 0.05  # of regret for each further plain training of time that a recipe takes: a twentieth of what there is to gain
+SEAT_WEIGHS = 0.03  # of regret for each recipe of the same family in the list; halves regret at prices 8 and 20 (benchmarks/price)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class Portfolio:
     noise: Floats  # (tasks,) what another seed does to AdamW's default, as `relative_noise` has it
     settled: Floats  # (tasks,) the same of the best recipe of the task, whose lr falls to its end
 
+    @cached_property
+    def families(self) -> tuple[str, ...]:
+        """The family of each recipe's optimizer."""
+        return tuple(catalogue.optimizer(row["optimizer"]["name"]).family for row in self.recipes)
+
     def weights(self, facts: Facts) -> Floats:
         """How much each recorded task counts for a problem with these facts; they sum to one."""
         weights: Floats = np.array([facts.likeness(other) for other in self.facts], dtype=np.float64)
@@ -81,14 +88,16 @@ class Portfolio:
     def order(self, facts: Facts, count: int, among: Sequence[int] | None = None) -> list[int]:
         """`count` recipes for a problem with these facts, greedily: each lowers most the mean of the best regret in the list so far.
 
-        The first is the best single recipe; the later ones are good where the earlier are not (Metz et al., arXiv:2002.11887).
+        The first is the best single recipe; the later ones are good where the earlier are not (Metz et al., arXiv:2002.11887), and a family
+        of optimizers that has recipes in the list already is held back a little, so that each has its chance.
         """
         weights = self.weights(facts)
         left = list(range(len(self.recipes)) if among is None else among)
         chosen: list[int] = []
         best = np.full(len(self.tasks), WORST)
         while left and len(chosen) < count:
-            scores = weights @ np.minimum(best[:, None], self.regret[:, left]) + COST_WEIGHS * self.cost[left]
+            seats = np.array([sum(self.families[other] == self.families[recipe] for other in chosen) for recipe in left])
+            scores = weights @ np.minimum(best[:, None], self.regret[:, left]) + COST_WEIGHS * self.cost[left] + SEAT_WEIGHS * seats
             chosen.append(left.pop(int(np.argmin(scores))))
             best = np.minimum(best, self.regret[:, chosen[-1]])
         return chosen
