@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from fallline import catalogue
 from fallline._errors import UsageError
 from fallline._judge import Judge
-from fallline._prior import ranked_losses, why_not
 from fallline._profile import Profile
+from fallline._ranking import ranked_losses, why_not
 from fallline.catalogue import SET_ASIDE, LossFunction
 from fallline.metrics import named
 from fallline.testing.losses import draw, profile, settings_for

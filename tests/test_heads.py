@@ -18,7 +18,7 @@ from fallline._adapt import SharedLinear, adapt, end_of
 from fallline._errors import UsageError
 from fallline._head import Head
 from fallline._judge import judge_of
-from fallline._prior import plain_loss, ranked_losses, why_not
+from fallline._ranking import plain_loss, ranked_losses, why_not
 from fallline._recipe import Part, Recipe
 from fallline._setting import prepare
 from fallline._step import start

@@ -27,7 +27,7 @@ LADDER = (
     ("_profile", "_targets", "_measure"),
     ("catalogue", "zh"),
     ("_extras", "_recipe"),
-    ("_parts", "_kept", "_judge", "_constraints", "_portfolio", "_prior", "_finetune"),
+    ("_parts", "_kept", "_judge", "_constraints", "_portfolio", "_ranking", "_prior", "_finetune"),
     ("_average", "_bench", "_demands", "_step", "_loop", "_rehearse"),
     ("engines",),
     ("_verdict", "policies"),

@@ -17,7 +17,7 @@ from torch import nn
 import fallline
 from fallline import catalogue
 from fallline._errors import RefusedError, UsageError
-from fallline._prior import plain_loss, ranked_losses
+from fallline._ranking import plain_loss, ranked_losses
 from fallline._recipe import Part
 from fallline._setting import prepare
 from fallline.metrics import for_task, named

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from records import pack
+from records import FILE, load, pack
 from space import losses_of, rows
 from tasks import TASKS, Task
 
@@ -28,7 +28,8 @@ from fallline._bench import Diverged, Workbench
 from fallline._demands import judging
 from fallline._judge import Judge, link_of, predict
 from fallline._planning import length_of
-from fallline._prior import _recipe, baseline, loss_part, plain_loss
+from fallline._prior import _recipe, baseline, loss_part
+from fallline._ranking import plain_loss
 from fallline._recipe import Frame, Recipe
 from fallline._setting import Setting, prepare
 from fallline._step import Training, start
@@ -41,6 +42,11 @@ BASELINES = 10  # seeds of AdamW's default: their spread is the noise of a seed,
 REFERENCES = 5  # seeds of the recipe that is best on valid
 
 
+def recorded_losses(task: str) -> list[Any]:
+    """The losses of a task in the records: their order has made the ranking since, and must not change under them."""
+    return list(load()[task].facts["losses"]) if FILE.exists() and task in load() else []
+
+
 class Subject:
     """A task made ready once a process: its setting, losses and metrics."""
 
@@ -49,7 +55,7 @@ class Subject:
         self.setting: Setting = prepare(task.open(data), seed=0)
         torch.set_num_threads(1)
         self.length = length_of(self.setting)
-        self.losses = losses_of(self.setting.profile, self.setting.judge)
+        self.losses = recorded_losses(task.name) or losses_of(self.setting.profile, self.setting.judge)
         self.judges: list[Judge] = [replace(self.setting.judge, metric=resolve(name, None)) for name in task.metrics]
         self.outputs = outputs / f"{task.name}.pt"
         self._reference: Outputs | None = None
@@ -127,8 +133,6 @@ def _judged(subject: Subject, bench: Workbench, training: Training, model: Any, 
 
 def again(work: Path, tasks: list[Task]) -> Iterator[tuple[str, int, int]]:
     """The recipe of each task that is best on valid, on REFERENCES further seeds: what is left of that."""
-    from records import load
-
     records = load()
     for seed in range(1, REFERENCES + 1):
         for task in tasks:

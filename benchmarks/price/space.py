@@ -11,8 +11,8 @@ from typing import Any
 
 from fallline import catalogue
 from fallline._judge import Judge
-from fallline._prior import _unlike, ranked_losses
 from fallline._profile import Profile
+from fallline._ranking import ranked_losses, unlike
 
 SPACE = Path(__file__).with_name("space.toml")
 LOSSES = 5  # a task: the first that suits it, and four more
@@ -60,7 +60,7 @@ def losses_of(profile: Profile, judge: Judge) -> list[tuple[str, dict[str, Any]]
 
     Where fewer apply, their settings are drawn for the places that are left, so that loss parameters are recorded too.
     """
-    ranked = _unlike(ranked_losses(profile, judge))
+    ranked = unlike(ranked_losses(profile, judge))
     plain = next((name for name in ranked if profile.task in catalogue.loss(name).plain_for), None)
     if plain is not None and plain not in ranked[:LOSSES]:
         ranked = [*ranked[: LOSSES - 1], plain]

@@ -15,10 +15,10 @@ from fallline._judge import Judge, stock_loss
 from fallline._portfolio import MANY_PASSES, Facts, portfolio
 from fallline._problem import Problem
 from fallline._profile import Profile
+from fallline._ranking import may_help, plain_loss, ranked_losses, unlike, why_not
 from fallline._recipe import OWN, Average, Frame, LrChange, Part, Recipe
 from fallline.catalogue import Hyperparameter, Value
 
-METRIC_SPEAKS = 2.0  # what the user wants outweighs what the targets look like (at most 1) and custom (0.5)
 LR_CHILD = 1 / 3  # short races choose lr 0.4 to 1.2 decades too high; a third is half a decade
 AVERAGE_FLOOR = 0.9  # a window of ten steps, however short the training
 
@@ -31,63 +31,6 @@ class Candidate:
     recipe: Recipe
     reason: str
     source: str = ""
-
-
-@dataclass(frozen=True)
-class RankedLoss:
-    """A loss that can be a candidate here, with how strongly profile and metric speak for it."""
-
-    name: str
-    score: float
-    why: str
-
-
-def ranked_losses(profile: Profile, judge: Judge) -> list[RankedLoss]:
-    """The losses that can be trained on here, most promising first: for the metric, for the profile, then the plain one."""
-    ranked = []
-    for entry in catalogue.all_losses().values():
-        if entry.applies(profile) or entry.waits(profile):
-            continue
-        reasons = []
-        score = float(entry.suits(profile))
-        if score > 0:
-            reasons.append("the profile speaks for it")
-        if judge.metric.name in entry.metrics:
-            score += METRIC_SPEAKS
-            reasons.append(f"it optimises {judge.metric.name}")
-        if profile.task in entry.plain_for:
-            score += 0.5  # half a reason: the plain loss is well tried
-            reasons.append(f"the plain loss of {profile.task}")
-        ranked.append(RankedLoss(entry.name, score, " and ".join(reasons) or "it applies"))
-    # one that changes the model's end comes after those that take it as it is
-    return sorted(ranked, key=lambda loss: (catalogue.loss(loss.name).head(profile) is not None, -loss.score, loss.name))
-
-
-def _unlike(ranked: Sequence[RankedLoss]) -> list[str]:
-    """The ranked losses without those that have a better ranked kin."""
-    names: list[str] = []
-    for name in (loss.name for loss in ranked):
-        kin = catalogue.loss(name).kin or name
-        if all((catalogue.loss(other).kin or other) != kin for other in names):
-            names.append(name)
-    return names
-
-
-def why_not(profile: Profile) -> dict[str, str]:
-    """The losses that are no candidates here, each with the reason."""
-    return {name: reason for name, entry in catalogue.all_losses().items() if (reason := entry.applies(profile) or entry.waits(profile))}
-
-
-def plain_loss(profile: Profile) -> str:
-    """The plain loss of the task that this model's outputs allow."""
-    fitting = [entry.name for entry in catalogue.all_losses().values() if profile.task in entry.plain_for and not entry.applies(profile)]
-    if fitting:  # one that takes the model as it is, where there is one
-        return min(fitting, key=lambda name: catalogue.loss(name).head(profile) is not None)
-    usable = [entry.name for entry in catalogue.all_losses().values() if not entry.applies(profile)]
-    if usable:
-        return usable[0]
-    reasons = "; ".join(f"{name} {reason}" for name, reason in why_not(profile).items() if profile.task in catalogue.loss(name).tasks)
-    raise UsageError(f"no loss of the catalogue fits this {profile.task} problem: {reasons}. Give Problem(loss=...)")
 
 
 def loss_part(name: str, profile: Profile, problem: Problem, settings: Mapping[str, Value] | None = None) -> Part:
@@ -135,14 +78,16 @@ def candidates(
             raise UsageError(
                 f"loss {name} {reason}; {f'losses that fit here: {fitting}' if fitting else 'no loss of the catalogue fits here'}"
             )
-    losses = constraints.losses or _unlike(ranked_losses(profile, judge))
+    losses = constraints.losses or unlike(ranked_losses(profile, judge))
     own_loss = problem.loss is not None and not constraints.losses and stock_loss(problem.loss) is None
     parts = [Part(OWN)] if own_loss else [constraints.loss_part(loss_part(name, profile, problem)) for name in losses]
     if not parts:
         raise UsageError(f"no loss can be a candidate: {'; '.join(f'{name} {why}' for name, why in why_not(profile).items())}")
+    others = [part for part in parts[1:] if constraints.losses or may_help(part, parts[0], judge)][:second_losses]
+    count += second_losses - len(others)  # where no other loss promises anything, more recipes are tried
     entered = _from_portfolio(problem, profile, constraints, parts[0], count, frame)
     entered = _filled(entered, constraints, profile, parts[0], count, frame)[:count]
-    for part in parts[1 : 1 + second_losses]:
+    for part in others:
         first = entered[0]
         reason = f"the portfolio's first with the second loss, {part.name}"
         entered.append(

@@ -41,6 +41,7 @@ class Loss(Entry):
     link_code: str = ""  # the same as an expression in `output`
     suits: Callable[[Profile], float] = lambda profile: 0.0  # how strongly the profile speaks for it, 0 not at all, 1 strongly
     metrics: tuple[str, ...] = ()  # metrics that this loss optimises directly
+    ahead_for: tuple[str, ...] = ()  # metrics by which it was ahead of the plain loss on recorded tasks (docs/how-to-choose.md)
     kin: str = ""  # a loss so alike that racing both would waste a candidate
     on_request: str = ""  # why a race tries it only where the user names it: what it assumes no profile can tell; "" otherwise
     told_by: tuple[str, ...] = ()  # tasks that say what it assumes

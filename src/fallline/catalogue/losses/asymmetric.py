@@ -66,5 +66,7 @@ ENTRY = Loss(
     build=lambda h: asymmetric_loss(gamma_neg=h["gamma_neg"], gamma_pos=h["gamma_pos"], shift=h["shift"]),
     code=lambda h: f"asymmetric_loss(gamma_neg={h['gamma_neg']!r}, gamma_pos={h['gamma_pos']!r}, shift={h['shift']!r})",
     suits=suits,
+    metrics=("f1", "macro_f1"),
+    ahead_for=("f1", "macro_f1"),
     aliases=("asl", "asymmetric_loss"),
 )

@@ -63,6 +63,7 @@ ENTRY = Loss(
     stock="torch.nn.BCEWithLogitsLoss",
     suits=suits,
     metrics=("balanced_accuracy", "f1", "macro_f1"),
+    ahead_for=("f1", "macro_f1"),
     settle=settle_pos_weight,
     aliases=("weighted_bce",),
 )

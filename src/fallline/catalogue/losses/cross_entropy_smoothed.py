@@ -59,5 +59,6 @@ ENTRY = Loss(
     stock="torch.nn.CrossEntropyLoss",
     suits=suits,
     metrics=("accuracy", "top5_accuracy"),
+    ahead_for=("accuracy",),
     aliases=("label_smoothing", "ce_smoothed"),
 )

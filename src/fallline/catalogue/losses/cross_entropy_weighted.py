@@ -52,6 +52,7 @@ ENTRY = Loss(
     stock="torch.nn.CrossEntropyLoss",
     suits=suits,
     metrics=("balanced_accuracy", "macro_f1"),
+    ahead_for=("macro_f1",),
     settle=settle_weight,
     aliases=("weighted_cross_entropy", "ce_weighted"),
 )

@@ -50,5 +50,6 @@ ENTRY = Loss(
     stock="torch.nn.L1Loss",
     suits=suits,
     metrics=("mae",),
+    ahead_for=("mae",),
     aliases=("mae_loss", "l1_loss", "absolute_error"),
 )
