@@ -124,7 +124,7 @@ def test_assumed_noise_calls_equal_recipes_different_in_about_one_case_of_twenty
 
 def test_a_baseline_that_still_moves_at_its_end_is_not_taken_for_settled() -> None:
     still = assumed_noise([(10.0, 10.0)], "min", 10.0, 0.02, late=[10.0, 10.0, 10.1])
-    moving = assumed_noise([(10.0, 10.0)], "min", 10.0, 0.02, late=[16.0, 13.0, 10.0])
+    moving = assumed_noise([(10.0, 10.0)], "min", 10.0, 0.02, late=[19.0, 16.0, 13.0, 10.0])
     assert still is not None
     assert moving is not None
     assert still.variance == pytest.approx(4 / 5 * 0.2**2)

@@ -134,8 +134,8 @@ def assumed_noise(
     Each reading (a - b)^2 / 2 is carried to the level (`noise_follows`), and their upper quartile is taken. One pair of seeds can agree
     by luck (its squared difference lies below a tenth of its mean one time in four), so the variance is not let fall below the moderated
     one, (d0 s0^2 + s^2) / (d0 + 1) on d0 + 1 degrees of freedom (Smyth 2004), with s0 from `usual`, the relative deviation on recorded
-    tasks like this one. Nor is it let fall below (a - b)^2 / 2 of any two neighbours in `late`, the last looks of that recipe: where
-    it still moves from look to look, another seed is another look (benchmarks/price/null.py).
+    tasks like this one. Nor is it let fall below the upper quartile of (a - b)^2 / 2 over neighbours in `late`, the last looks of that
+    recipe: where it still moves from look to look, another seed is another look (benchmarks/price/null.py).
     """
     carry = noise_follows(direction, level)
     readings = [(carry((a + b) / 2) * (a - b)) ** 2 / 2 for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
@@ -143,7 +143,7 @@ def assumed_noise(
         return None
     read, scale = float(np.quantile(readings, 0.75)), relative_noise(direction, level)
     floor = read if scale is None else (RECORDS_WEIGH * (usual * scale) ** 2 + read) / (RECORDS_WEIGH + 1)
-    moves = max(((a - b) ** 2 / 2 for a, b in pairwise(late)), default=0.0)
+    moves = float(np.quantile([(a - b) ** 2 / 2 for a, b in pairwise(late)] or [0.0], 0.75))
     return SeedNoise(max(read, floor, moves), RECORDS_WEIGH + 1, assumed=True)
 
 
