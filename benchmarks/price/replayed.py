@@ -97,7 +97,7 @@ def standing(task: TaskRecords, recipe: int, share: float, judged: str) -> float
 
 PLANS = {
     1.0: Rules(recipes=1, losses=0, finish=1, baseline_finishes=False, second_seed=False),
-    2.0: Rules(recipes=3, losses=0, finish=1),
+    2.0: Rules(recipes=2, losses=0, finish=1),
     3.5: Rules(),
     8.0: Rules(recipes=8, losses=2, finish=2, middle=0.3, middle_keep=4),  # further seeds and the child are not replayed
     20.0: Rules(recipes=16, losses=3, finish=6, middle=0.3, middle_keep=8),  # nor are rounds of draws

@@ -138,7 +138,7 @@ def reasons(race: Race, decided: Decided, document: dict[str, Any]) -> list[str]
     elif noise is not None and winner.trial.name != BASELINE:
         size = f"{metric} by about {shown(math.sqrt(noise.variance))}"
         if noise.assumed:
-            said.append(f"Another seed is assumed to move a recipe's {size}, as it moved the baseline's early in training.")
+            said.append(f"Another seed is assumed to move a recipe's {size}, from two of the baseline and from recorded tasks.")
         else:
             said.append(f"Another seed moves a recipe's {size} (measured on {noise.seeds} seeds).")
     said += [f"{_seeded(name)} failed: {entry.reason}." for name, entry in race.entered.items() if entry.status == "failed"]

@@ -46,7 +46,7 @@ class Shape:
 
 SHAPES = (
     Shape(1.0, recipes=1, second_losses=0, finish=1, baseline_finishes=False),
-    Shape(2.0, recipes=3, second_losses=0, finish=1, baseline_finishes=True),
+    Shape(2.0, recipes=2, second_losses=0, finish=1, baseline_finishes=True),
     Shape(3.5, recipes=4, second_losses=1, finish=2, baseline_finishes=True, halfway=True),
     Shape(8.0, recipes=8, second_losses=2, finish=2, baseline_finishes=True, halfway=True, middle_keep=4, child=True, seeds=2),
     Shape(20.0, recipes=16, second_losses=3, finish=6, baseline_finishes=True, halfway=True, middle_keep=8, child=True, seeds=3, rounds=2),
