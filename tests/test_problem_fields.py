@@ -531,7 +531,7 @@ def test_a_loss_of_torchs_is_the_baselines_and_the_catalogue_is_raced(loss: Any)
 
 
 def test_named_losses_are_raced_beside_an_own_one(tmp_path: Path) -> None:
-    verdict = fallline.choose(problem(loss=cubed), price=2, losses=["l1", "mse"], out=tmp_path / "run")
+    verdict = fallline.choose(problem(loss=cubed), price=3.5, losses=["l1", "mse"], out=tmp_path / "run")
     raced = {row["recipe"]["loss"]["name"] for row in verdict.document["candidates"]}
     assert raced == {OWN, "l1", "mse"}
 
