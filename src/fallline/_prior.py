@@ -83,8 +83,11 @@ def candidates(
     parts = [Part(OWN)] if own_loss else [constraints.loss_part(loss_part(name, profile, problem)) for name in losses]
     if not parts:
         raise UsageError(f"no loss can be a candidate: {'; '.join(f'{name} {why}' for name, why in why_not(profile).items())}")
-    others = [part for part in parts[1:] if constraints.losses or may_help(part, parts[0], judge)][:second_losses]
-    count += second_losses - len(others)  # where no other loss promises anything, more recipes are tried
+    if constraints.losses:
+        others = parts[1:]  # what the user names is raced, whatever the plan would have
+    else:
+        others = [part for part in parts[1:] if may_help(part, parts[0], judge)][:second_losses]
+        count += second_losses - len(others)  # where no other loss promises anything, more recipes are tried
     entered = _from_portfolio(problem, profile, constraints, parts[0], count, frame)
     entered = _filled(entered, constraints, profile, parts[0], count, frame)[:count]
     for part in others:

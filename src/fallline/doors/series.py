@@ -51,7 +51,7 @@ ENTRY = Door(
     title="a series",
     suffixes=SUFFIXES,
     open=open_series,
-    takes=("time", "horizon", "lookback", "target"),
+    takes=("time", "horizon", "lookback", "target", "covariates"),
     claims=_claims,
     parts="fallline.doors._prepare_series:parts_of_series",
 )
