@@ -37,12 +37,12 @@ LENGTH = 1000
 @pytest.fixture(scope="module")
 def price() -> Iterator[dict[str, ModuleType]]:
     """The modules of benchmarks/price and tools, which are no package."""
-    path, before = list(sys.path), set(sys.modules)
-    sys.path[:0] = [str(ROOT / "benchmarks" / "price"), str(ROOT / "tools")]
+    path, folders = list(sys.path), [str(ROOT / "benchmarks" / "price"), str(ROOT / "tools")]
+    sys.path[:0] = folders
     yield {name: importlib.import_module(name) for name in ("records", "replayed", "prior", "null", "build_prior", "build_guide")}
     sys.path[:] = path
-    for name in set(sys.modules) - before:
-        if str(ROOT) in str(getattr(sys.modules[name], "__file__", "")):
+    for name, module in list(sys.modules.items()):
+        if str(Path(getattr(module, "__file__", None) or "nowhere").parent) in folders:
             del sys.modules[name]
 
 

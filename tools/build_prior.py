@@ -82,6 +82,7 @@ def known(records: Mapping[str, TaskRecords]) -> Portfolio:
         tasks=tuple(records),
         facts=tuple(Facts.read(task.facts) for task in records.values()),
         regret=regrets(records),
+        metrics=tuple(str(task.facts["metrics"][0]) for task in records.values()),
         directions=tuple(str(task.facts["direction"]) for task in records.values()),
         noise=np.array([seed_noise(task, task.default[:, AUDIT]) for task in records.values()]),
         settled=np.array([seed_noise(task, task.reference[:, AUDIT] if len(task.reference) else np.empty(0)) for task in records.values()]),
@@ -125,7 +126,7 @@ def row_of(task: TaskRecords, recipe: int) -> dict[str, Any]:
 def without(whole: Portfolio, hidden: Sequence[int]) -> Portfolio:
     """The portfolio as it would be without some tasks."""
     kept = [number for number in range(len(whole.tasks)) if number not in hidden]
-    named = {name: tuple(getattr(whole, name)[k] for k in kept) for name in ("tasks", "facts", "directions")}
+    named = {name: tuple(getattr(whole, name)[k] for k in kept) for name in ("tasks", "facts", "metrics", "directions")}
     return replace(whole, **named, **{name: getattr(whole, name)[kept] for name in ("regret", "noise", "settled")})
 
 
@@ -164,6 +165,7 @@ def written(records: Mapping[str, TaskRecords], whole: Portfolio, among: Sequenc
             f"name = {_toml(name)}",
             *(f"{key} = {_toml(facts[key])}" for key in ("task", "model_kind", "passes", "normalisation", "direction")),
         ]
+        lines.append(f"metric = {_toml(facts['metrics'][0])}")
         noise, settled = (float(f"{value:.3g}") for value in (whole.noise[number], whole.settled[number]))
         lines += [f"noise = {noise}", f"settled = {settled}"]
         lines += [f"regret = [{', '.join(f'{value:.2f}' for value in whole.regret[number, among])}]", ""]

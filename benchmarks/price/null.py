@@ -54,7 +54,7 @@ def rates(records: Mapping[str, TaskRecords], races: int, seed: int = 0) -> dict
     generator, whole = np.random.default_rng(seed), known(records)
     found: dict[str, dict[str, float]] = {}
     for name, task in records.items():
-        usual, _ = unseen(records, whole, name).seed_noise(Facts.read(task.facts), str(task.facts["direction"]))
+        usual, _ = unseen(records, whole, name).seed_noise(Facts.read(task.facts), task.facts["metrics"][0], str(task.facts["direction"]))
         there = [k for k in range(len(task.base)) if math.isfinite(task.default[k, VALID])]
         counts: dict[str, float] = dict.fromkeys(("better", "worse", "no difference shown"), 0.0)
         each = races // len(records)

@@ -160,9 +160,9 @@ class Arms:
         for arm in (mine, theirs):
             known = [pairs[id(arm)]] if id(arm) in pairs else list(pairs.values())
             assert arm.setting is not None
-            direction, facts = arm.setting.judge.metric.direction, Facts.of(arm.setting.profile)
-            usual, _ = portfolio().seed_noise(facts, direction)
-            noise = assumed_noise([(pair[0], pair[1]) for pair in known], direction, arm.value or 0.0, usual)
+            metric, facts = arm.setting.judge.metric, Facts.of(arm.setting.profile)
+            usual, _ = portfolio().seed_noise(facts, metric.name, metric.direction)
+            noise = assumed_noise([(pair[0], pair[1]) for pair in known], metric.direction, arm.value or 0.0, usual)
             found += [noise] if noise is not None else []
         if not found:
             return None

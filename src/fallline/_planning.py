@@ -109,7 +109,7 @@ def make_plan(
     if resamples < resamples_for(profile.audit_rows):
         call = f"a call of {setting.judge.metric.name} takes {1000 * metric_s:.2g} ms"
         notes.append(f"{call}: intervals from {resamples} resamples, coarser than from {resamples_for(profile.audit_rows)}")
-    noise, settled = portfolio().seed_noise(Facts.of(profile), setting.judge.metric.direction)
+    noise, settled = portfolio().seed_noise(Facts.of(profile), setting.judge.metric.name, setting.judge.metric.direction)
     return Plan(
         seed_noise=noise, settled_noise=settled,
         shape=shape, length=length, rungs=rungs, baseline=base, candidates=tuple(entered), seed=seed,

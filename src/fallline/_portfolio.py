@@ -30,6 +30,7 @@ ALIKE = {
     "passes": 1.5,
     "normalised": 1.5,
 }  # what a likeness in this weighs; judged by tools/build_prior.py
+METRIC_WEIGHS = 10.0  # of a task judged by the same metric, for the noise of seeds: an F1 of rare classes jumps where accuracy trembles
 COST_WEIGHS = 0.05  # of regret for each further plain training of time that a recipe takes: a twentieth of what there is to gain
 SEAT_WEIGHS = 0.03  # of regret for each recipe of the same family in the list; halves regret at prices 8 and 20 (benchmarks/price)
 
@@ -70,7 +71,8 @@ class Portfolio:
     tasks: tuple[str, ...]
     facts: tuple[Facts, ...]  # one a task
     regret: Floats  # (tasks, recipes), of 0 to WORST
-    directions: tuple[str, ...]  # of each task's metric
+    metrics: tuple[str, ...]  # what each task was judged by
+    directions: tuple[str, ...]  # of that metric
     noise: Floats  # (tasks,) what another seed does to AdamW's default, as `relative_noise` has it
     settled: Floats  # (tasks,) the same of the best recipe of the task, whose lr falls to its end
 
@@ -106,12 +108,13 @@ class Portfolio:
         """The mean, over tasks like this, of the least regret among some recipes."""
         return float(self.weights(facts) @ self.regret[:, list(recipes)].min(axis=1))
 
-    def seed_noise(self, facts: Facts, direction: str) -> tuple[float, float]:
+    def seed_noise(self, facts: Facts, metric: str, direction: str) -> tuple[float, float]:
         """What another seed does on tasks like this: the relative deviation of AdamW's default, its upper quartile over tasks; and of its
         variance the share that is left to a recipe whose lr falls to its end, in the median.
         """
         alike = np.array([facts.likeness(other) for other in self.facts])
         same = alike * np.array([mine == direction for mine in self.directions])
+        same *= np.where(np.array(self.metrics) == metric, METRIC_WEIGHS, 1.0)
         return _quantile(self.noise, same, 0.75, 0.0), min(_quantile((self.settled / self.noise) ** 2, alike, 0.5, 1.0), 1.0)
 
 
@@ -148,6 +151,7 @@ def portfolio() -> Portfolio:
         tasks=tuple(task["name"] for task in tasks),
         facts=tuple(Facts.read(task) for task in tasks),
         regret=np.array([task["regret"] for task in tasks], dtype=np.float64),
+        metrics=tuple(task["metric"] for task in tasks),
         directions=tuple(task["direction"] for task in tasks),
         noise=np.array([task["noise"] for task in tasks], dtype=np.float64),
         settled=np.array([task["settled"] for task in tasks], dtype=np.float64),
