@@ -1,12 +1,15 @@
-"""What each decision of the race is worth: one changed at a time, on the records, with a prior that has not seen the family of the task.
+"""What each decision of the race is worth: one changed at a time, on the records, with a prior that has not seen the task's family.
 
-Run: python benchmarks/price/ablation.py
+Run: python benchmarks/price/ablation.py [--alone] [--without OPTIMIZER ...]
+`--alone` holds out only the task itself; `--without` leaves an optimizer out of the portfolio of plain networks (no convolution, recurrence
+or attention), where its steps may be dear.
 Columns: mean and worst regret over the tasks with a gap, how many tasks end worse than the default by more than its seeds vary, mean price.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -35,8 +38,8 @@ def variants() -> Iterator[tuple[str, Rules]]:
             f"at half the length dropped when {share:.0%} of the lead behind" if share else "nobody dropped at half",
             replace(DEFAULT, halfway=share),
         )
-    yield "2 recipes, 1 finished", replace(DEFAULT, recipes=2, losses=0, finish=1)
-    yield "3 recipes, 1 finished", replace(DEFAULT, recipes=3, losses=0, finish=1)
+    for count in (2, 3, 4):
+        yield f"{count} recipes, no second loss, 1 finished", replace(DEFAULT, recipes=count, losses=0, finish=1)
     yield "5 recipes, 3 to 30 %", replace(DEFAULT, recipes=5, middle=0.3, middle_keep=3)
     yield "8 recipes, 4 to 30 %", replace(DEFAULT, recipes=8, losses=2, middle=0.3, middle_keep=4)
 
@@ -56,14 +59,27 @@ def measured(records: Mapping[str, TaskRecords], rules: Rules, orders: Mapping[s
     return [float(np.mean(regrets)), float(np.max(regrets)), float(worse), float(np.mean(prices))]
 
 
+def allowed(task: TaskRecords, among: Sequence[int], without: Sequence[str]) -> list[int]:
+    """The recipes that may be in a task's portfolio."""
+    if task.facts["model_kind"] != "mlp":
+        return list(among)
+    return [recipe for recipe in among if task.rows[recipe % len(task.rows)]["optimizer"]["name"] not in without]
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--alone", action="store_true", help="hold out only the task itself, not its family")
+    parser.add_argument("--without", nargs="*", default=[], help="optimizers that plain networks do not try")
+    args = parser.parse_args()
     records = load()
     whole, among = known(records), eligible(records)
-    orders = {name: held_out(records, whole, name, among) for name in records}
+    orders = {
+        name: held_out(records, whole, name, allowed(task, among, args.without), family=not args.alone) for name, task in records.items()
+    }
     scales = {name: scale(task) for name, task in records.items()}
     print("| policy | mean regret | worst | worse than default | price |\n|---|---|---|---|---|")
-    for name, policy in variants():
-        mean, worst, worse, price = measured(records, policy, orders, scales)
+    for name, rules in variants():
+        mean, worst, worse, price = measured(records, rules, orders, scales)
         print(f"| {name} | {mean:.3f} | {worst:.2f} | {worse:.0f} | {price:.2f} |")
 
 

@@ -1,9 +1,8 @@
-"""The default plan live: its wall and work price on the tasks of the records, beside plain trainings in the same run; and live peers.
+"""The default plan live: its wall and work price on the tasks of the records, beside plain trainings in the same run.
 
-Run: python benchmarks/price/live.py DATA_FOLDER [--only TASK ...] [--price 3.5] [--seeds 1] [--peers]
-A plain training is AdamW's default by `fallline.train`'s own loop, on one and on two threads, three times each in turn; the price counts in
-the faster one's median. `--peers` adds random search and Optuna's TPE with Hyperband, two workers of one thread each, at the same wall time
-as the race took times `--price` over its price (needs optuna).
+Run: python benchmarks/price/live.py DATA_FOLDER [--only TASK ...] [--price 3.5] [--seeds 1]
+A plain training is AdamW's default by the race's own step, on one and on two threads, three times each in turn; the price counts in the
+faster one's median.
 """
 
 from __future__ import annotations

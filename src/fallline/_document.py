@@ -159,7 +159,7 @@ def _seated(race: Race) -> list[str]:
     """Who went on from rung one although some that fell there were ahead: without a reason the table would look wrong."""
     first, name = race.plan.rungs[0], race.bench.judge.metric.name
     entries = [race.entered[candidate.name] for candidate in race.plan.candidates if candidate.name in race.entered]
-    fallen = [race.sign * (entry.value or 0.0) for entry in entries if entry.reason.startswith(f"fell at step {first}:")]
+    fallen = [race.sign * (entry.value or 0.0) for entry in entries if entry.reason.startswith(f"fell at step {first:,}:")]
     said = []
     for entry in entries:
         then, schedule = entry.at(first), entry.trial.recipe.schedule

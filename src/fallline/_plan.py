@@ -157,7 +157,7 @@ class Plan:
             said.append(f"{shape.middle_keep} go on to step {self.rungs[1]:,}{child}")
             said.append(f"the finalists and the baseline run {shape.seeds} seeds to the end")
         if shape.halfway:
-            said.append(f"at step {self.length // 2} a finalist stops that is well behind the leader, so it may cost less")
+            said.append(f"at step {self.length // 2:,} a finalist stops that is well behind the leader, so it may cost less")
         if shape.rounds:
             said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")
         if shape.splits:

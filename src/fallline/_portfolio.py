@@ -23,16 +23,12 @@ Floats = NDArray[np.float64]
 
 MANY_PASSES = 3.0  # from three passes over the data on, the best checkpoint is handed back; below, the last
 WORST = 2.0  # regrets are cut here: how far beyond the default a bad recipe lands says nothing about a good one
-VALUES = ("regression", "count", "quantile")  # tasks whose targets are numbers; all others tell classes apart
-ALIKE = {
-    "model_kind": 3.0,
-    "values": 1.5,
-    "passes": 1.5,
-    "normalised": 1.5,
-}  # what a likeness in this weighs; judged by tools/build_prior.py
+VALUES = ("regression", "count")  # tasks whose targets are numbers; all others tell classes apart
+# What a likeness weighs: the kind of model most, and with all four a twin counts ten times a stranger. Set beforehand, not fitted.
+ALIKE = {"model_kind": 3.0, "values": 1.5, "passes": 1.5, "normalised": 1.5}
 METRIC_WEIGHS = 10.0  # of a task judged by the same metric, for the noise of seeds: an F1 of rare classes jumps where accuracy trembles
 COST_WEIGHS = 0.05  # of regret for each further plain training of time that a recipe takes: a twentieth of what there is to gain
-SEAT_WEIGHS = 0.03  # of regret for each recipe of the same family in the list; halves regret at prices 8 and 20 (benchmarks/price)
+SEAT_WEIGHS = 0.03  # of regret for each recipe of the same family in the list: ties, and what is nearly one, go to a family not tried yet
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def going_on(race: Race, policy: Policy, field_: Sequence[Entered]) -> list[Ente
         decision = decisions[entry.trial.name]
         if decision is not Decision.CONTINUE and entry.status not in ("failed", "finished"):
             entry.status = "paused"
-            entry.reason = f"fell at step {entry.step}: {_behind(race, entry, field_)}"
+            entry.reason = f"fell at step {entry.step:,}: {_behind(race, entry, field_)}"
         race.folder.journal.write("decision", trial=entry.trial.name, rung=rung, decision=decision.value, reason=entry.reason)
         if decision is not Decision.CONTINUE:
             race.engine.drop(entry.trial.name)  # a paused trial lies in its checkpoint

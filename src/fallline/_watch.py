@@ -82,7 +82,8 @@ class _Seen(Window):
     def read(self, signal: Signal[Record]) -> Record:
         if signal.name not in self._measured:
             raise Unavailable(f"{signal.title[0].lower()}{signal.title[1:]}: not measured in a watched loop; fallline.check does")
-        return self._measured[signal.name]  # type: ignore[no-any-return]  # kept under the signal's own name
+        record: Record = self._measured[signal.name]
+        return record
 
 
 class _Live(Setup):

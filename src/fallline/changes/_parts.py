@@ -44,7 +44,8 @@ def scheduler_of(problem: Problem) -> Callable[[torch.optim.Optimizer], Any] | N
     """optimizer -> the user's scheduler on it; None where there is none."""
     own, theirs = problem.scheduler, problem.optimizer
     if own is None or not hasattr(own, "optimizer"):
-        return own  # type: ignore[no-any-return]  # None or a function
+        made: Callable[[torch.optim.Optimizer], Any] | None = own
+        return made
     return lambda optimizer: copied_scheduler(own, theirs, optimizer)
 
 

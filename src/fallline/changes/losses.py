@@ -107,9 +107,10 @@ def averaged() -> Change:
 
     def made(own: Loss) -> Loss:
         if getattr(own, "reduction", "") == "sum":
-            mean = copy.copy(own)
-            mean.reduction = "mean"  # type: ignore[attr-defined]  # torch's losses have it
-            return mean
+            mean: Any = copy.copy(own)
+            mean.reduction = "mean"
+            reduced: Loss = mean
+            return reduced
         return lambda output, target: own(output, target) / max(len(target), 1)
 
     return _made("the loss averaged over the batch", 'reduction="mean", or loss / len(target)', made)
@@ -137,9 +138,9 @@ def ignoring(index: int) -> Change:
 
         from torch import nn
 
-        own = copy.deepcopy(problem.loss)
-        if isinstance(own, nn.Module) and hasattr(own, "ignore_index"):
-            setattr(own, "ignore_index", index)  # noqa: B010  # torch's losses have it, Module does not say so
+        if isinstance(problem.loss, nn.Module) and hasattr(problem.loss, "ignore_index"):
+            own: Any = copy.deepcopy(problem.loss)
+            own.ignore_index = index
             return replace(problem, ignore_index=index, loss=own)
         from fallline.changes._parts import with_loss
 

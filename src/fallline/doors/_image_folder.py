@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +87,8 @@ def opened(folder: Path, asked: Asked) -> Problem:
 
 
 def _check_pillow() -> None:
-    try:
-        import PIL  # noqa: F401 - whether it is there is all that is asked
-    except ImportError as error:
-        raise UsageError(
-            "a folder of images is decoded with Pillow, which is not installed; install it: pip install 'fallline[images]'"
-        ) from error
+    if find_spec("PIL") is None:
+        raise UsageError("a folder of images is decoded with Pillow, which is not installed; install it: pip install 'fallline[images]'")
 
 
 def _official(names: list[str]) -> bool:
