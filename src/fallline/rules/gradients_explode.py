@@ -2,8 +2,9 @@
 
 How it is detected:
 In the watched run the norm of all gradients is far larger at some steps than at the median of the steps before, or not finite, or large
-from the first step of a run that diverges. The run is repeated with gradients clipped at that median, at 1 at most, and with a tenth of
-the lr. The finding needs that the clip makes much more progress than the run as it is, and at least as much as the smaller learning rate.
+from the first step of a run that diverges. The run is repeated with gradients clipped at that median, at 1 at most, and with the lr divided
+by 10, 100 and 1000. The finding needs that the clip makes much more progress than the run as it is, and at least as much as the best of the
+smaller learning rates: where one of them does as well, the steps were too long and not the gradients.
 
 Why it matters:
 Through many layers or moments gradients grow by a factor at each. One such step throws the weights far away, however good the others are.
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fallline.signals._setup import Made
 
 USUAL = 1.0  # where gradients are clipped by custom
+FACTORS = (0.1, 0.01, 0.001)  # of the lr, as the rule on a learning rate too high tries them
 FAR = 30.0  # times the median of the steps before; gradients of a healthy run vary by less than ten
 
 
@@ -49,15 +51,18 @@ def check(window: Window) -> Outcome:
 
         made.clip = lambda parameters: torch.nn.utils.clip_grad_norm_(parameters, limit)
 
-    cut, calmer = tries.of(f"clipped at {limit:.3g}", clipped), tries.lr(0.1)
-    if not cut.finite or cut.gain < 0.2 * abs(cut.start) or cut.gain < 2 * own.gain or cut.gain < calmer.gain:
+    cut = tries.of(f"clipped at {limit:.3g}", clipped)
+    if not cut.finite or cut.gain < 0.2 * abs(cut.start) or cut.gain < 2 * own.gain:
+        return None
+    factor, calmer = max(((factor, tries.lr(factor)) for factor in FACTORS), key=lambda tried: tried[1].gain)
+    if cut.gain < calmer.gain:
         return None
     size = f"{norm:.3g}" if math.isfinite(norm) else "inf or NaN"
     ended = f"{own.end:.4g}" if own.finite else "NaN or inf"
     evidence = (
         f"at update {at} the norm of the gradients is {size}, where {before:.3g} is usual; after {own.updates} "
         f"updates the loss is "
-        f"{ended} from {own.start:.4g}, clipped at {limit:.3g} it is {cut.end:.4g}, with a tenth of the lr {calmer.end:.4g}"
+        f"{ended} from {own.start:.4g}, clipped at {limit:.3g} it is {cut.end:.4g}, with the lr multiplied by {factor:g} {calmer.end:.4g}"
     )
     figures = {"norm": norm, "before": before, "end": own.end, "end clipped": cut.end}
     return RULE.finding(evidence, f"clip the gradients at a norm of about {limit:.2g}", place="training", step=at, figures=figures)
