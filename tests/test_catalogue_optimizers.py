@@ -14,7 +14,8 @@ from fallline import catalogue
 from fallline._errors import UsageError
 from fallline.catalogue import SET_ASIDE
 from fallline.catalogue.optimizers import fastest, torch_groups
-from fallline.catalogue.optimizers._muon import MuonAdamW, muon_scale, orthogonalised
+from fallline.catalogue.optimizers._muon import POLYNOMIALS, MuonAdamW, muon_scale, orthogonalised
+from fallline.catalogue.optimizers._muon_lanes import orthogonalised_lanes
 from fallline.testing import losses
 from fallline.testing.clips import gradients, start
 
@@ -75,6 +76,29 @@ def test_orthogonalised_keeps_the_directions_and_evens_out_their_lengths(seed: i
     torch.testing.assert_close(inside, torch.diag(lengths), rtol=0, atol=1e-7)  # the same singular vectors
     large = values > 0.02 * values.norm()  # five steps lift a direction of 2 % of the whole; smaller ones are still on their way
     assert ((lengths[large] > 0.5) & (lengths[large] < 1.3)).all()
+
+
+@pytest.mark.parametrize("polynomial", sorted(POLYNOMIALS))
+def test_lanes_are_orthogonalised_as_each_alone(polynomial: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for shape in ((5, 3), (3, 5), (4, 4), (1, 6), (6, 1)):
+        lanes = torch.randn(3, *shape, generator=generator, dtype=torch.float64)
+        alone = torch.stack([orthogonalised(matrix, 3, polynomial) for matrix in lanes])
+        torch.testing.assert_close(orthogonalised_lanes(lanes, 3, polynomial), alone, rtol=1e-10, atol=1e-12)
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(1, 12), columns=st.integers(1, 12))
+def test_polar_express_lifts_what_jordans_steps_lift_in_two_fifths_of_them(seed: int, rows: int, columns: int) -> None:
+    matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    result = orthogonalised(matrix, 2, "polar_express")
+    u, values, v = torch.linalg.svd(matrix, full_matrices=False)
+    inside = u.T @ result @ v.T
+    lengths = inside.diagonal()
+    torch.testing.assert_close(inside, torch.diag(lengths), rtol=0, atol=1e-7)  # the same singular vectors
+    # eight steps of its own are done to a millionth, two are on their way: nothing shrinks, nothing passes twice its length
+    assert ((lengths > values / values.max().clamp(min=1e-12) * 0.9) & (lengths < 2.0)).all()
+    done = torch.linalg.svdvals(orthogonalised(matrix, 10, "polar_express"))
+    assert (done[values > 1e-3 * values.norm()] - 1).abs().max() < 1e-2
 
 
 def test_a_convolution_is_read_as_outputs_times_everything_else() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,23 @@ def test_a_watched_loop_names_the_parameters_that_no_optimizer_holds() -> None:
     with fallline.watch(model, optimizer) as seen:
         trained(model, optimizer, 20)
     assert any("4.weight" in found.place for root in seen.findings for found in (root, *root.consequences)), str(seen)
+
+
+def test_a_rule_that_fails_on_a_watched_loop_takes_no_other_rule_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(_: Any) -> Any:
+        raise ZeroDivisionError("nobody thought of this loop")
+
+    known = rules()
+    broken = next(code for code, rule in known.items() if rule.name == "learning_rate_too_high")
+    monkeypatch.setattr("fallline._watch.rules", lambda: known | {broken: replace(known[broken], check=fails)})
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
+    with fallline.watch(model, optimizer) as seen:
+        trained(model, optimizer, 60, empties=False)
+    assert seen.findings[0].code == "FL401", str(seen)
+    assert "nobody thought of this loop" in seen.findings.not_applicable[broken]
 
 
 def test_watching_changes_no_bit_of_the_training_and_leaves_no_hook() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -185,3 +187,31 @@ def test_every_plan_of_the_product_has_its_replayed_twin(price: dict[str, Module
                 shape.recipes, shape.second_losses, shape.finish, shape.middle_keep,
             )  # fmt: skip
             assert bool(rules.halfway and rules.finish > 1) == shape.halfway
+
+
+def test_rows_trained_again_replace_what_was_recorded_of_them_and_nothing_else(price: dict[str, ModuleType], tmp_path: Path) -> None:
+    held = price["records"].load()
+    name, before = next((name, task) for name, task in held.items() if len(task.more))
+    place = int(before.more[0, 0])
+    renewed = [[[[1.5] * before.raw.shape[3]] * 2] * looks for looks in (before.raw.shape[1], before.averaged.shape[1])]
+    line = {"place": place, "seed": 0, "raw": renewed[0], "averaged": renewed[1], "train_s": 9.0, "example_variance": [0.25, 9.0]}
+    (tmp_path / f"{name}.jsonl").write_text(
+        json.dumps(line) + "\n" + json.dumps(line)[:50], encoding="utf-8"
+    )  # the second was cut by a kill
+    file = tmp_path / "records.npz"
+    shutil.copy(price["records"].FILE, file)
+    facts = {key: task.facts for key, task in held.items()}
+    price["records"].pack(tmp_path, facts, before.rows, before.looks, before.averaged_looks, len(before.base), file)
+    after = price["records"].load(file)
+    mine = after[name]
+    assert (mine.raw[place] == 1.5).all()
+    assert mine.seconds[place] == 9.0
+    assert mine.variance[place] == 0.25
+    assert place not in mine.more[:, 0]
+    assert len(mine.more) == len(mine.more_raw) == len(mine.more_averaged)
+    others = [k for k in range(len(before.rows)) if k != place]
+    for one, other in ((mine.raw, before.raw), (mine.averaged, before.averaged), (mine.variance, before.variance)):
+        np.testing.assert_array_equal(one[others], other[others])
+    np.testing.assert_array_equal(mine.base, before.base)
+    for other in set(held) - {name}:
+        np.testing.assert_array_equal(after[other].more_raw, held[other].more_raw)

@@ -8,6 +8,7 @@ task held out and with its whole family held out. The order itself is the produc
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ sys.path.insert(0, str(ROOT / "benchmarks" / "price"))
 from records import AUDIT, VALID, TaskRecords, load  # noqa: E402  (it lies beside the benchmarks)
 
 FILE = ROOT / "src" / "fallline" / "portfolio.toml"
+COSTS = ROOT / "benchmarks" / "price" / "costs.json"
 BEST_OF = 3  # the best is the mean of the three best, so that one lucky training does not set the scale
 SEEDS_APART = 2.0  # a gap between default and best below so many deviations of a seed counts as that many
 FEW_SEEDS = 3  # fewer say nothing of a deviation
@@ -34,9 +36,9 @@ SIZE = 16  # recipes that the dearest plan takes from the list
 
 HEADER = """\
 # The portfolio, written by tools/build_prior.py from benchmarks/price/records.npz; do not edit.
-# `regret` of a task: one number a recipe, 0 = the best recorded, 1 = AdamW's default, cut at 2; `cost`: a training's time in AdamW's.
+# `regret` of a task: one number a recipe, 0 = the best recorded, 1 = AdamW's default, cut at 2; `cost`: a step's time in AdamW's.
 # `shrinkage` is weight decay as lr x decay x steps; `average.share` the window of averaged weights as a share of the length.
-schema = 2
+schema = 3
 """
 
 
@@ -59,25 +61,16 @@ def regrets(records: Mapping[str, TaskRecords]) -> Floats:
 
 
 def costs(records: Mapping[str, TaskRecords]) -> Floats:
-    """Time of a training over that of AdamW's, by optimizer: the median over tasks of the median over recipes.
-
-    Times were taken while the machine did other work too; a median over hundreds of trainings forgives that.
-    """
-    rows = next(iter(records.values())).rows
-    names = [str(row["optimizer"]["name"]) for row in rows]
-    by_name: dict[str, float] = {}
-    for name in set(names):
-        mine, adamw = ([k for k, other in enumerate(names) if other == one] for one in (name, "adamw"))
-        ratios = [np.nanmedian(task.seconds[mine]) / np.nanmedian(task.seconds[adamw]) for task in records.values()]
-        by_name[name] = round(float(np.nanmedian(ratios)), 2)
-    return np.array([by_name[name] for name in names] * 2)
+    """(tasks, recipes) time of a training over that of AdamW's, as benchmarks/price/costs.py measured the steps of its optimizer."""
+    measured = json.loads(COSTS.read_text(encoding="utf-8"))
+    return np.array([[measured[name][row["optimizer"]["name"]] for row in task.rows] * 2 for name, task in records.items()])
 
 
 def known(records: Mapping[str, TaskRecords]) -> Portfolio:
     """The records as a portfolio over all recipes, whatever loss they have; a recipe's number is that of the records."""
     some = next(iter(records.values()))
     return Portfolio(
-        recipes=tuple(row_of(some, recipe) for recipe in range(some.count)),
+        recipes=rows_of(some),
         cost=costs(records),
         tasks=tuple(records),
         facts=tuple(Facts.read(task.facts) for task in records.values()),
@@ -114,6 +107,17 @@ def eligible(records: Mapping[str, TaskRecords], *, extra: bool = False) -> list
     return found
 
 
+def rows_of(task: TaskRecords) -> tuple[dict[str, Any], ...]:
+    """All recorded recipes as rows of portfolio.toml; where two with one loss would be called the same, the later has its number behind."""
+    rows, names = [row_of(task, recipe) for recipe in range(task.count)], set()
+    for recipe, row in enumerate(rows):
+        loss = task.rows[recipe % len(task.rows)]["loss"]
+        if (row["name"], loss) in names:
+            row["name"] += f"-{recipe % len(task.rows)}"
+        names.add((row["name"], loss))
+    return tuple(rows)
+
+
 def row_of(task: TaskRecords, recipe: int) -> dict[str, Any]:
     """A recorded recipe as a row of portfolio.toml."""
     row = task.rows[recipe % len(task.rows)]
@@ -127,7 +131,7 @@ def without(whole: Portfolio, hidden: Sequence[int]) -> Portfolio:
     """The portfolio as it would be without some tasks."""
     kept = [number for number in range(len(whole.tasks)) if number not in hidden]
     named = {name: tuple(getattr(whole, name)[k] for k in kept) for name in ("tasks", "facts", "metrics", "directions")}
-    return replace(whole, **named, **{name: getattr(whole, name)[kept] for name in ("regret", "noise", "settled")})
+    return replace(whole, **named, **{name: getattr(whole, name)[kept] for name in ("regret", "cost", "noise", "settled")})
 
 
 def unseen(records: Mapping[str, TaskRecords], whole: Portfolio, name: str, *, family: bool = True) -> Portfolio:
@@ -155,7 +159,6 @@ def written(records: Mapping[str, TaskRecords], whole: Portfolio, among: Sequenc
         lines += [
             "[[recipe]]",
             *(f"{key} = {_toml(value)}" for key, value in whole.recipes[recipe].items()),
-            f"cost = {whole.cost[recipe]:g}",
             "",
         ]
     for number, (name, task) in enumerate(records.items()):
@@ -168,6 +171,8 @@ def written(records: Mapping[str, TaskRecords], whole: Portfolio, among: Sequenc
         lines.append(f"metric = {_toml(facts['metrics'][0])}")
         noise, settled = (float(f"{value:.3g}") for value in (whole.noise[number], whole.settled[number]))
         lines += [f"noise = {noise}", f"settled = {settled}"]
+        cost = {str(whole.recipes[recipe]["optimizer"]["name"]): float(whole.cost[number, recipe]) for recipe in among}
+        lines.append(f"cost = {_toml(dict(sorted(cost.items())))}")
         lines += [f"regret = [{', '.join(f'{value:.2f}' for value in whole.regret[number, among])}]", ""]
     return "\n".join(lines)
 

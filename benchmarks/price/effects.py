@@ -60,7 +60,7 @@ def optimizers(records: Mapping[str, TaskRecords], known: Portfolio) -> Table:
         regret = known.regret[:, mine]
         others = [regret[[other for other in range(len(regret)) if other != task]].mean(axis=0) for task in range(len(regret))]
         unseen = [float(regret[task, int(np.argmin(mean))]) for task, mean in enumerate(others)]
-        cost = f"{np.median(known.cost[mine]):.1f}"
+        cost = f"{np.median(known.cost[:, mine]):.1f}"
         found.append((float(np.mean(unseen)), (name, str(len(mine)), shown(unseen), shown(regret.min(axis=1)), cost)))
     heads = ("optimizer", "set-ups", "its best set-up elsewhere", "its best in hindsight", "time of a step, in AdamW's")
     return Table(heads, [row for _, row in sorted(found)])

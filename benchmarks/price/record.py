@@ -2,6 +2,7 @@
 
 Run: python benchmarks/price/record.py DATA_FOLDER WORK_FOLDER [--minutes 90] [--workers 2] [--only TASK ...] [--recipes 80]
      the same with --pack, with --again, and with --pack once more
+     the same with --renew OPTIMIZER, where an optimizer's step has changed: its rows alone are trained again and replaced by --pack
 Needs the extra `optimizers`. Each training runs on one thread, so its numbers do not depend on what else the machine does; times do.
 `--pack` writes what is there into records.npz beside this file.
 """
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from records import FILE, load, pack
+from records import FILE, load, pack, whole_lines
 from space import losses_of, rows
 from tasks import TASKS, Task
 
@@ -137,30 +138,33 @@ def again(work: Path, tasks: list[Task]) -> Iterator[tuple[str, int, int]]:
     for seed in range(1, REFERENCES + 1):
         for task in tasks:
             place = records[task.name].best_on_valid % len(rows())
-            if all((entry["place"], entry["seed"]) != (place, seed) for entry in read(work, task.name)):
+            known = [(entry["place"], entry["seed"]) for entry in read(work, task.name)]
+            if (place, seed) not in [*known, *map(tuple, records[task.name].more.astype(int).tolist())]:
                 yield task.name, place, seed
 
 
-def jobs(work: Path, tasks: list[Task], recipes: int) -> Iterator[tuple[str, int, int]]:
-    """What is left, as (task, row, seed), row -1 the baseline.
-
-    First one baseline a task, then rows round all tasks, so that any stop is even.
-    """
-    done = {task.name: {(entry["place"], entry["seed"]) for entry in read(work, task.name)} for task in tasks}
+def wanted_rows(recipes: int) -> list[tuple[int, int]]:
+    """Everything as (row, seed), row -1 the baseline: first one baseline, then a fair sample of the rows."""
     wanted = [(-1, 0), *((place, 0) for place in range(min(20, recipes)))]
     wanted += [(-1, seed) for seed in range(1, BASELINES)]
-    wanted += [(place, 0) for place in range(20, recipes)]
+    return wanted + [(place, 0) for place in range(20, recipes)]
+
+
+def renewed_rows(optimizer: str) -> list[tuple[int, int]]:
+    """The rows of one optimizer, after the baseline whose outputs they are compared with."""
+    return [(-1, 0), *((place, 0) for place, row in enumerate(rows()) if row["optimizer"]["name"] == optimizer)]
+
+
+def jobs(work: Path, tasks: list[Task], wanted: list[tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
+    """What is left, as (task, row, seed), round all tasks, so that any stop is even."""
+    done = {task.name: {(entry["place"], entry["seed"]) for entry in read(work, task.name)} for task in tasks}
     for place, seed in wanted:
         yield from ((task.name, place, seed) for task in tasks if (place, seed) not in done[task.name])
 
 
 def read(work: Path, task: str) -> list[dict[str, Any]]:
     """What was recorded of a task; a line cut short by a kill does not count."""
-    path = work / f"{task}.jsonl"
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    return [json.loads(line) for line in whole_lines(work / f"{task}.jsonl")]
 
 
 _SUBJECTS: dict[str, Subject] = {}
@@ -221,6 +225,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--pack", action="store_true", help="write what was recorded into records.npz, and train nothing")
     parser.add_argument("--again", action="store_true", help="after --pack: the best recipe of each task on further seeds")
+    parser.add_argument("--renew", metavar="OPTIMIZER", default="", help="train its rows again")
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", nargs="*", default=[])
@@ -231,7 +236,8 @@ def main() -> None:
         pack(args.work, {task.name: facts_of(task, args.data, args.work) for task in tasks}, rows(), LOOKS, AVERAGED, BASELINES)
         return
     np.seterr(all="ignore")
-    wanted = again(args.work, tasks) if args.again else jobs(args.work, tasks, args.recipes)
+    every = renewed_rows(args.renew) if args.renew else wanted_rows(args.recipes)
+    wanted = again(args.work, tasks) if args.again else jobs(args.work, tasks, every)
     record(args.data, args.work, wanted, args.workers, args.minutes)
 
 

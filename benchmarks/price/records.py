@@ -7,6 +7,7 @@ looks), float32 with NaN after a fault, and `meta`, a JSON text with tasks, rows
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -128,35 +129,73 @@ def load(path: Path = FILE) -> dict[str, TaskRecords]:
 def pack(
     work: Path, facts: dict[str, dict[str, Any]], rows: list[dict[str, Any]], looks: Any, averaged_looks: Any, seeds: int, path: Path = FILE
 ) -> None:
-    """Write the lines of a work folder as one file."""
+    """Write the lines of a work folder as one file; what they do not hold stays as it was in that file."""
+    before = dict(np.load(path)) if path.exists() else {}
     arrays: dict[str, NDArray[Any]] = {}
     for name, known in facts.items():
-        lines = [
-            json.loads(line)
-            for line in (work / f"{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-            if line.endswith("\n")
-        ]
-        metrics = len(known["metrics"])
+        lines = [json.loads(line) for line in whole_lines(work / f"{name}.jsonl")]
+        past = {key: before[f"{name}.{key}"] for key in ARRAYS if f"{name}.{key}" in before}
+        packed = _packed(
+            lines, past, len(rows), seeds, (len(looks), 2, len(known["metrics"])), (len(averaged_looks), 2, len(known["metrics"]))
+        )
+        arrays |= {f"{name}.{key}": array for key, array in packed.items()}
+    meta = {"schema": 1, "tasks": facts, "rows": rows, "looks": list(looks), "averaged_looks": list(averaged_looks)}
+    np.savez_compressed(path, meta=np.array(json.dumps(meta)), **arrays)
 
-        def curves(entry: dict[str, Any] | None, kind: str, length: int, width: int = metrics) -> NDArray[np.float32]:
-            filled = np.full((length, 2, width), np.nan, dtype=np.float32)
-            if entry is not None and entry[kind]:
+
+def _packed(
+    lines: Sequence[dict[str, Any]],
+    past: Mapping[str, NDArray[Any]],
+    rows: int,
+    seeds: int,
+    raw: tuple[int, ...],
+    averaged: tuple[int, ...],
+) -> dict[str, NDArray[Any]]:
+    """The arrays of one task; `raw` and `averaged` are the shapes of a curve."""
+
+    def curve(kind: str, shape: tuple[int, ...]) -> Callable[[dict[str, Any]], NDArray[np.float32]]:
+        def read(entry: dict[str, Any]) -> NDArray[np.float32]:
+            filled = np.full(shape, np.nan, dtype=np.float32)
+            if entry[kind]:
                 filled[: len(entry[kind])] = np.array(entry[kind], dtype=np.float32)
             return filled
 
-        by_place = {entry["place"]: entry for entry in lines if entry["place"] >= 0 and entry["seed"] == 0}
-        by_seed = {entry["seed"]: entry for entry in lines if entry["place"] < 0}
-        more = [entry for entry in lines if entry["place"] >= 0 and entry["seed"] > 0]
-        of_rows, of_seeds = [by_place.get(k) for k in range(len(rows))], [by_seed.get(k) for k in range(seeds)]
-        arrays[f"{name}.raw"] = np.stack([curves(entry, "raw", len(looks)) for entry in of_rows])
-        arrays[f"{name}.averaged"] = np.stack([curves(entry, "averaged", len(averaged_looks)) for entry in of_rows])
-        arrays[f"{name}.base"] = np.stack([curves(entry, "raw", len(looks)) for entry in of_seeds])
-        arrays[f"{name}.more_raw"] = np.array([curves(entry, "raw", len(looks)) for entry in more]).reshape(-1, len(looks), 2, metrics)
-        averaged = [curves(entry, "averaged", len(averaged_looks)) for entry in more]
-        arrays[f"{name}.more_averaged"] = np.array(averaged).reshape(-1, len(averaged_looks), 2, metrics)
-        arrays[f"{name}.more"] = np.array([(entry["place"], entry["seed"]) for entry in more], dtype=np.float64).reshape(-1, 2)
-        for prefix, entries in (("", of_rows), ("base_", of_seeds)):
-            arrays[f"{name}.{prefix}variance"] = np.array([(entry or {}).get("example_variance", [np.nan])[0] for entry in entries])
-            arrays[f"{name}.{prefix}seconds"] = np.array([(entry or {}).get("train_s", np.nan) for entry in entries])
-    meta = {"schema": 1, "tasks": facts, "rows": rows, "looks": list(looks), "averaged_looks": list(averaged_looks)}
-    np.savez_compressed(path, meta=np.array(json.dumps(meta)), **arrays)
+        return read
+
+    def variance(entry: dict[str, Any]) -> float:
+        return float(entry.get("example_variance", [np.nan])[0])
+
+    def seconds(entry: dict[str, Any]) -> float:
+        return float(entry["train_s"])
+
+    by_place = {entry["place"]: entry for entry in lines if entry["place"] >= 0 and entry["seed"] == 0}
+    by_seed = {entry["seed"]: entry for entry in lines if entry["place"] < 0}
+    raws, averages = curve("raw", raw), curve("averaged", averaged)
+    found = {}
+    for key, places, entries, read, shape in (
+        ("raw", rows, by_place, raws, raw), ("averaged", rows, by_place, averages, averaged), ("base", seeds, by_seed, raws, raw),
+        ("variance", rows, by_place, variance, ()), ("base_variance", seeds, by_seed, variance, ()),
+        ("seconds", rows, by_place, seconds, ()), ("base_seconds", seeds, by_seed, seconds, ()),
+    ):  # fmt: skip
+        kind = np.float32 if shape else np.float64
+        found[key] = past[key].copy() if key in past else np.full((places, *shape), np.nan, dtype=kind)
+        for place, entry in entries.items():
+            found[key][place] = read(entry)
+    more = [entry for entry in lines if entry["place"] >= 0 and entry["seed"] > 0]
+    old = past.get("more", np.empty((0, 2)))
+    stays = ~np.isin(old[:, 0], [*by_place, *(entry["place"] for entry in more)])  # further seeds of what was not trained again
+    mine = (
+        ("more", (2,), [(entry["place"], entry["seed"]) for entry in more]),
+        ("more_raw", raw, [raws(entry) for entry in more]), ("more_averaged", averaged, [averages(entry) for entry in more]),
+    )  # fmt: skip
+    for key, shape, new in mine:
+        kept = past[key][stays] if key in past else np.empty((0, *shape))
+        found[key] = np.concatenate([kept, np.array(new, dtype=kept.dtype).reshape(-1, *shape)])
+    return found
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a task's file; one cut short by a kill does not count."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]

@@ -40,7 +40,7 @@ def _drawn(draw: Mapping[str, Any], shared: Mapping[str, Any], generator: random
     count, made = draw["count"], []
     for k in range(count):
         lr = 10 ** (low + (k + generator.random()) / count * (high - low))
-        optimizer: dict[str, Any] = {"name": draw["optimizer"], "lr": float(f"{lr:.3g}")}
+        optimizer: dict[str, Any] = {"name": draw["optimizer"], "lr": float(f"{lr:.3g}"), **draw.get("fixed", {})}
         if "beta2" in draw:
             optimizer["beta2"] = generator.choice(draw["beta2"])
         made.append(

@@ -44,15 +44,15 @@ def check(problem: Problem, *, run_for: float = RUN_FOR) -> Findings:
     with threads(1), seeded(0), untouched(problem):
         window = Window(Setup(problem, run_for=run_for))
         known = sorted(rules().values(), key=lambda rule: rule.stage == "crash")  # what raised is known when all others have looked
-        outcomes = {rule.code: _outcome(rule, window) for rule in known}
+        outcomes = {rule.code: outcome_of(rule, window) for rule in known}
     return findings_of(outcomes, time.perf_counter() - began)
 
 
-def _outcome(rule: Rule, window: Window) -> Outcome:
-    """A rule that fails on a set-up nobody thought of says so; the others still look."""
+def outcome_of(rule: Rule, window: Window, *, offers: bool = True) -> Outcome:
+    """A rule that fails on a set-up nobody thought of says so; the others still look. `offers`: a finding comes with the changes for it."""
     try:
         outcome = judged(rule, window)
-        return offered(rule, window, outcome) if isinstance(outcome, Finding) else outcome
+        return offered(rule, window, outcome) if offers and isinstance(outcome, Finding) else outcome
     except Exception as error:  # a fault of the rule, or of the user's code in a place where it was not expected
         return NotApplicable(f"the rule itself failed: {type(error).__name__}: {error}")
 

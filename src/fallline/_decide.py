@@ -100,6 +100,8 @@ def _cheapest_of_equals(race: Race, pool: list[Entered]) -> Entered:
     targets = race.bench.targets("valid")
     equals = [best]
     for entry in ranked[1:]:
+        if _simplicity(entry) >= _simplicity(best):
+            continue  # it could not be taken instead, and resampling a metric is the dearest part of judging
         variance, _ = example_variance(
             race.bench.judge, race.outputs(entry, "valid"), race.outputs(best, "valid"), targets,
             units=race.bench.data.valid_units, resamples=race.plan.resamples, seed=race.plan.seed,

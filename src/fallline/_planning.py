@@ -45,10 +45,11 @@ from fallline.metrics import OwnMetric
 ENDING_S = 1.0  # judging, resampling and writing at the end, beside the evaluations: 0.3 to 0.8 s on the tables of benchmarks/tables.md
 SLACK = 1.15  # over the measured pace: memory fills, and machines are busy
 PACE_S = 0.15  # of timing a recipe: enough steps for a few per cent of error, and a minute at most for the slowest models
+WORTH_SAYING = 1.3  # times AdamW's step: below that nobody notices, and steps are not timed more closely than a tenth
 RESERVE_SHARE = 0.05  # of the budget kept back for a cooldown, at least half a second
 
 RESAMPLE_SHARE = 0.05  # of the plan's time may go into resampling the metric
-RESAMPLES = (50, 100, 200, 500)  # what dear metrics are cut to; few steps, so that the clock seldom decides between two
+RESAMPLES = (50, 100, 200)  # what dear metrics are cut to; few steps, so that the clock seldom decides between two
 DEAR_METRIC_S = 1e-3  # a call: without a budget only dearer ones are resampled less, so that equal seeds keep equal verdicts
 
 SPLITS_FROM = 8.0  # the price from which few examples are split again: below it a race and one more split do not fit
@@ -103,6 +104,12 @@ def make_plan(
     work = expected_work(shape, length, rungs, len(entered))
     seconds = _seconds(expected_wall(shape, length, rungs, len(entered), engines.abreast), length, setting, pace, metric_s)
     bounded = clock is not None and clock.budget_s is not None
+    dear = sum(candidate.cost for candidate in entered) / max(len(entered), 1)
+    if not bounded:  # with a budget the recipes themselves were timed
+        own = rungs[0] / length + (1 if shape.baseline_finishes else rungs[0] / length)  # the baseline's share of the work
+        seconds *= 1 + (dear - 1) * max(1 - own / work, 0)
+    if dear >= WORTH_SAYING:
+        notes.append(f"a step of these candidates takes about {dear:.1f} times as long as one of AdamW's, by recorded tasks like this")
     resamples, judging_s = resampling(setting, shape, seconds, metric_s, bounded=bounded)
     if clock is not None and clock.budget_s is not None:
         clock.reserve_s = reserve(clock.budget_s, setting, engines.engine, judging_s)

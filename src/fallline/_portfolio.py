@@ -63,10 +63,10 @@ class Portfolio:
     """The recorded tasks, the recipes tried on all of them, and what came out."""
 
     recipes: tuple[Mapping[str, Any], ...]  # rows: name, optimizer, schedule, clip, shrinkage, average
-    cost: Floats  # (recipes,) time of a training in plain trainings
     tasks: tuple[str, ...]
     facts: tuple[Facts, ...]  # one a task
     regret: Floats  # (tasks, recipes), of 0 to WORST
+    cost: Floats  # (tasks, recipes) time of a step in AdamW's
     metrics: tuple[str, ...]  # what each task was judged by
     directions: tuple[str, ...]  # of that metric
     noise: Floats  # (tasks,) what another seed does to AdamW's default, as `relative_noise` has it
@@ -90,15 +90,21 @@ class Portfolio:
         of optimizers that has recipes in the list already is held back a little, so that each has its chance.
         """
         weights = self.weights(facts)
+        cost = self.step_cost(facts)
         left = list(range(len(self.recipes)) if among is None else among)
         chosen: list[int] = []
         best = np.full(len(self.tasks), WORST)
         while left and len(chosen) < count:
             seats = np.array([sum(self.families[other] == self.families[recipe] for other in chosen) for recipe in left])
-            scores = weights @ np.minimum(best[:, None], self.regret[:, left]) + COST_WEIGHS * self.cost[left] + SEAT_WEIGHS * seats
+            scores = weights @ np.minimum(best[:, None], self.regret[:, left]) + COST_WEIGHS * cost[left] + SEAT_WEIGHS * seats
             chosen.append(left.pop(int(np.argmin(scores))))
             best = np.minimum(best, self.regret[:, chosen[-1]])
         return chosen
+
+    def step_cost(self, facts: Facts) -> Floats:
+        """(recipes,) what a step of each costs in AdamW's, the mean over tasks like this."""
+        cost: Floats = self.weights(facts) @ self.cost
+        return cost
 
     def left(self, facts: Facts, recipes: Sequence[int]) -> float:
         """The mean, over tasks like this, of the least regret among some recipes."""
@@ -143,10 +149,10 @@ def portfolio() -> Portfolio:
     tasks = data["task"]
     return Portfolio(
         recipes=tuple(data["recipe"]),
-        cost=np.array([row["cost"] for row in data["recipe"]], dtype=np.float64),
         tasks=tuple(task["name"] for task in tasks),
         facts=tuple(Facts.read(task) for task in tasks),
         regret=np.array([task["regret"] for task in tasks], dtype=np.float64),
+        cost=np.array([[task["cost"][row["optimizer"]["name"]] for row in data["recipe"]] for task in tasks], dtype=np.float64),
         metrics=tuple(task["metric"] for task in tasks),
         directions=tuple(task["direction"] for task in tasks),
         noise=np.array([task["noise"] for task in tasks], dtype=np.float64),

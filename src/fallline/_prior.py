@@ -31,6 +31,7 @@ class Candidate:
     recipe: Recipe
     reason: str
     source: str = ""
+    cost: float = 1.0  # of a step in AdamW's, as on recorded tasks like this one
 
 
 def loss_part(name: str, profile: Profile, problem: Problem, settings: Mapping[str, Value] | None = None) -> Part:
@@ -94,7 +95,9 @@ def candidates(
         first = entered[0]
         reason = f"the portfolio's first with the second loss, {part.name}"
         entered.append(
-            Candidate(f"{first.name}+{part.name}", replace(first.recipe, loss=part, head=head_of(part, profile)), reason, first.source)
+            Candidate(
+                f"{first.name}+{part.name}", replace(first.recipe, loss=part, head=head_of(part, profile)), reason, first.source, first.cost
+            )
         )
     return [replace(entry, reason=f"{entry.reason}{_changes(entry.recipe, profile)}") for entry in entered]
 
@@ -175,13 +178,13 @@ def _from_portfolio(problem: Problem, profile: Profile, constraints: Constraints
         kept = constraints.apply(_recipe(row, loss, profile, frame))
         if kept is not None and kept not in made.values():
             made[number] = kept
-    order = held.order(facts, count, list(made))
+    order, cost = held.order(facts, count, list(made)), held.step_cost(facts)
     source = f"{len(held.tasks)} recorded tasks, those like this one counting more (benchmarks/price)"
     entered = []
     for place, number in enumerate(order):
         left = f"{held.left(facts, order[: place + 1]):.0%} of the way from the best to AdamW's default"
         reason = f"best alone on recorded tasks, leaving {left}" if not place else f"best beside those before it, leaving {left}"
-        entered.append(Candidate(held.recipes[number]["name"], made[number], reason, source))
+        entered.append(Candidate(held.recipes[number]["name"], made[number], reason, source, round(float(cost[number]), 2)))
     return entered
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fallline._check import Findings, findings_of
+from fallline._check import Findings, findings_of, outcome_of
 from fallline._problem import Problem
-from fallline.rules import judged, rules
+from fallline.rules import rules
 from fallline.signals import Signal, Unavailable, Window, parameters, trace
 from fallline.signals._drive import Driven
 from fallline.signals._setup import Made, Setup
@@ -73,7 +73,7 @@ class watch:  # noqa: N801  # used as a function is: `with fallline.watch(model,
         )  # fmt: skip
         known = {"trace": seen, "parameters": parameters.parameters_of(self.model, self.optimizer, self.loss)}
         window = _Seen(_Live(self, made), known)
-        return findings_of({rule.code: judged(rule, window) for rule in rules().values() if rule.stage != "crash"})
+        return findings_of({rule.code: outcome_of(rule, window, offers=False) for rule in rules().values() if rule.stage != "crash"})
 
 
 class _Seen(Window):

@@ -7,18 +7,46 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.optim.adamw import adamw
+
+# What a step makes of a singular value v: a v + b v^3 + c v^5; the last row also serves all later steps.
+POLYNOMIALS = {
+    "jordan": ((3.4445, -4.7750, 2.0315),),  # steepest at zero, the same in every step (Jordan 2024), so five are enough
+    "polar_express": (  # each the best after those before it, for values from 0.001 to 1 (Amsel et al. 2025), so two or three are
+        (8.28721201814563, -23.595886519098837, 17.300387312530933),
+        (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+        (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+        (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+        (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+        (1.891301407787398, -1.2679958271945868, 0.37680408948524835),
+        (1.875, -1.25, 0.375),
+    ),
+}
 
 
-def orthogonalised(matrix: torch.Tensor, steps: int) -> torch.Tensor:
-    """`matrix` with all its singular values moved to about 1 (between 0.7 and 1.2), by Newton-Schulz in the matrix's own dtype.
+def orthogonalised(matrix: torch.Tensor, steps: int, polynomial: str = "jordan") -> torch.Tensor:
+    """`matrix` with its singular values moved towards 1 by Newton-Schulz, in the matrix's own dtype.
 
-    torch.optim.Muon does this in bfloat16; here float32 stays float32, so that engines and machines agree more closely.
+    They must begin at most at 1. "jordan" divides by the Frobenius norm and does the same as torch.optim.Muon, but for bfloat16: here
+    float32 stays float32, so that engines and machines agree more closely. "polar_express" divides by the root of the Frobenius norm of
+    the Gram matrix, which is needed anyway and is a tighter bound: between equal values of a square matrix of side n by n^(1/4).
     """
-    a, b, c = 3.4445, -4.7750, 2.0315  # quintic whose slope at zero is steepest (Jordan 2024), so five steps are enough
     x = matrix.T if matrix.size(0) > matrix.size(1) else matrix  # the shorter side first: the product below is then smallest
-    x = x / x.norm().clamp(min=1e-7)  # the spectral norm is at most the Frobenius norm, so it is at most 1 now
-    for _ in range(steps):
-        gram = x @ x.T
+    rows = POLYNOMIALS[polynomial]
+    if x.size(0) == 1:  # a single direction: its one value is 1 from the start, and the steps are numbers
+        value = 1.0
+        for step in range(steps):
+            a, b, c = rows[min(step, len(rows) - 1)]
+            value *= a + b * value**2 + c * value**4
+        only: torch.Tensor = matrix * (value / matrix.norm().clamp(min=1e-7))
+        return only
+    gram = x @ x.T
+    bound = gram.norm().sqrt() if polynomial == "polar_express" else x.norm()
+    bound = bound.clamp(min=1e-7)
+    x, gram = x / bound, gram / bound.square()
+    for step in range(steps):
+        a, b, c = rows[min(step, len(rows) - 1)]
+        gram = gram if step == 0 else x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.T if matrix.size(0) > matrix.size(1) else x
 
@@ -29,21 +57,13 @@ def muon_scale(shape: torch.Size, adjust: str) -> float:
     return 0.2 * math.sqrt(max(rows, columns)) if adjust == "match_rms_adamw" else math.sqrt(max(1.0, rows / columns))
 
 
-def muon_update(gradient: torch.Tensor, velocity: torch.Tensor, momentum: float, nesterov: bool, steps: int) -> torch.Tensor:
+def muon_update(
+    gradient: torch.Tensor, velocity: torch.Tensor, momentum: float, nesterov: bool, steps: int, polynomial: str
+) -> torch.Tensor:
     """The direction of one Muon step; `velocity` is changed in place. Kernels of convolutions are read as (outputs, everything else)."""
     velocity.lerp_(gradient, 1.0 - momentum)
     update = gradient.lerp(velocity, momentum) if nesterov else velocity
-    return orthogonalised(update.flatten(1), steps).view_as(gradient)
-
-
-def adamw_update(
-    gradient: torch.Tensor, mean: torch.Tensor, square: torch.Tensor, count: float, beta1: float, beta2: float, eps: float
-) -> torch.Tensor:
-    """The direction of AdamW's step number `count`; `mean` and `square` are changed in place."""
-    mean.lerp_(gradient, 1.0 - beta1)
-    square.mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
-    divisor = (square.sqrt() / math.sqrt(1.0 - math.pow(beta2, count))).add_(eps)
-    return mean / divisor / (1.0 - math.pow(beta1, count))
+    return orthogonalised(update.flatten(1), steps, polynomial).view_as(gradient)
 
 
 class MuonAdamW(torch.optim.Optimizer):
@@ -56,6 +76,7 @@ class MuonAdamW(torch.optim.Optimizer):
         momentum: float = 0.95,
         nesterov: bool = True,
         ns_steps: int = 5,
+        polynomial: str = "jordan",
         adjust: str = "match_rms_adamw",
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -65,7 +86,7 @@ class MuonAdamW(torch.optim.Optimizer):
         for group in groups:
             plain = {key: value for key, value in group.items() if key != "kind"}
             spelled.append({"algo": "muon" if group.get("kind") == "matrix" else "adamw", **plain})
-        muon = {"momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps, "adjust": adjust}
+        muon = {"momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps, "polynomial": polynomial, "adjust": adjust}
         super().__init__(spelled, {"algo": "adamw", "lr": lr, "weight_decay": weight_decay, "betas": betas, "eps": eps, **muon})
 
     @torch.no_grad()
@@ -75,10 +96,12 @@ class MuonAdamW(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            take = self._muon if group["algo"] == "muon" else self._adamw
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    take(parameter, group)
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if group["algo"] == "adamw":
+                self._adamw(parameters, group)
+            else:
+                for parameter in parameters:
+                    self._muon(parameter, group)
         return loss
 
     def _muon(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
@@ -86,19 +109,22 @@ class MuonAdamW(torch.optim.Optimizer):
         if not state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
         assert parameter.grad is not None
-        update = muon_update(parameter.grad, state["momentum_buffer"], group["momentum"], group["nesterov"], group["ns_steps"])
+        velocity = state["momentum_buffer"]
+        update = muon_update(parameter.grad, velocity, group["momentum"], group["nesterov"], group["ns_steps"], group["polynomial"])
         parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
         parameter.add_(update, alpha=-group["lr"] * muon_scale(parameter.shape, group["adjust"]))
 
-    def _adamw(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
-        state = self.state[parameter]
-        if not state:
-            # the count is a tensor on the CPU, as in torch's own optimizers, so that every checkpoint format takes the state
-            state.update(step=torch.tensor(0.0), exp_avg=torch.zeros_like(parameter), exp_avg_sq=torch.zeros_like(parameter))
-        state["step"] += 1.0
-        count = state["step"].item()
-        assert parameter.grad is not None
+    def _adamw(self, parameters: list[torch.Tensor], group: dict[str, Any]) -> None:
+        fused = all(parameter.is_floating_point() and parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+        for parameter in parameters:
+            if not self.state[parameter]:
+                count = torch.zeros((), device=parameter.device if fused else "cpu")  # where torch's fused kernel wants it
+                self.state[parameter].update(step=count, exp_avg=torch.zeros_like(parameter), exp_avg_sq=torch.zeros_like(parameter))
+        states = [self.state[parameter] for parameter in parameters]
         beta1, beta2 = group["betas"]
-        update = adamw_update(parameter.grad, state["exp_avg"], state["exp_avg_sq"], count, beta1, beta2, group["eps"])
-        parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
-        parameter.add_(update, alpha=-group["lr"])
+        adamw(
+            parameters, [parameter.grad for parameter in parameters if parameter.grad is not None],
+            [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states], [], [state["step"] for state in states],
+            fused=fused, amsgrad=False, beta1=beta1, beta2=beta2, lr=group["lr"], weight_decay=group["weight_decay"], eps=group["eps"],
+            maximize=False,
+        )  # fmt: skip

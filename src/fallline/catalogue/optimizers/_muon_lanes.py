@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import torch
 
+from fallline.catalogue.optimizers._muon import POLYNOMIALS
 
-def orthogonalised_lanes(matrices: torch.Tensor, steps: int) -> torch.Tensor:
+
+def orthogonalised_lanes(matrices: torch.Tensor, steps: int, polynomial: str) -> torch.Tensor:
     """`orthogonalised` of each of many matrices (lanes, rows, columns) at once."""
-    a, b, c = 3.4445, -4.7750, 2.0315
     x = matrices.mT if matrices.size(1) > matrices.size(2) else matrices
-    x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp(min=1e-7)
-    for _ in range(steps):
+    rows = POLYNOMIALS[polynomial]
+    norm = torch.linalg.vector_norm
+    bound = norm(x @ x.mT, dim=(1, 2), keepdim=True).sqrt() if polynomial == "polar_express" else norm(x, dim=(1, 2), keepdim=True)
+    x = x / bound.clamp(min=1e-7)
+    for step in range(steps):
+        a, b, c = rows[min(step, len(rows) - 1)]
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if matrices.size(1) > matrices.size(2) else x

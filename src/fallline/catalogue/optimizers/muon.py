@@ -19,10 +19,12 @@ batch for forward and backward: at a width of 512 that is nothing beside a batch
 the step for a batch of 32 rows. Models that are mostly embeddings have no use for it. Fine-tuning what was trained
 with AdamW gains little (reported by the same authors). Do not bring an lr of 0.02 from code with adjust = original.
 Orthogonalisation runs in the weights' own dtype, where torch.optim.Muon takes bfloat16: the two agree to about 1 %.
+With polynomial = polar_express, each step has the polynomial that is best after those before it, and two steps, at two
+fifths of the products, train about as well as five (benchmarks/price/muon.md); the portfolio's recipes take these.
 
 Source:
 K. Jordan et al., Muon: An Optimizer for Hidden Layers in Neural Networks (2024); J. Liu et al., Muon is Scalable for
-LLM Training (2025).
+LLM Training (2025). polar_express: N. Amsel et al., The Polar Express, arXiv:2505.16932 (2025).
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ from fallline.catalogue.optimizers import adam_step, beta1, beta2, eps, lr, torc
 if TYPE_CHECKING:
     import torch
 
-MUON = ("lr", "momentum", "nesterov", "ns_steps", "adjust", "eps")
+MUON = ("lr", "momentum", "nesterov", "ns_steps", "polynomial", "adjust", "eps")
 
-ALIKE = ("nesterov", "ns_steps", "adjust")  # of the lanes whose matrices are orthogonalised together
+ALIKE = ("nesterov", "ns_steps", "polynomial", "adjust")  # of the lanes whose matrices are orthogonalised together
 
 
 def build(groups: list[dict[str, Any]], h: Settings) -> torch.optim.Optimizer:
@@ -72,7 +74,7 @@ def update_matrix(weights: torch.Tensor, gradients: torch.Tensor, state: dict[st
 
     velocity = state["momentum_buffer"].lerp_(gradients, 1 - h["momentum"])
     direction = gradients.lerp(velocity, h["momentum"]) if h["nesterov"] else velocity
-    direction = orthogonalised_lanes(direction.flatten(2), h["ns_steps"]).view_as(weights)
+    direction = orthogonalised_lanes(direction.flatten(2), h["ns_steps"], h["polynomial"]).view_as(weights)
     weights.mul_(1 - h["lr"] * h["weight_decay"])
     weights.sub_(direction * (h["lr"] * muon_scale(weights.shape[1:], h["adjust"])))
 
@@ -85,7 +87,12 @@ ENTRY = Optimizer(
         "lr": lr(1e-3, "torch's default for Muon and AdamW alike", low=1e-4, high=3e-2),
         "momentum": Hyperparameter(default=0.95, why="torch's default and Jordan's", low=0.85, high=0.98, below=1.0),
         "nesterov": Hyperparameter(default=True, why="torch's default and Jordan's, who found it better throughout", choices=(True, False)),
-        "ns_steps": Hyperparameter(default=5, why="torch's default: enough for the fixed polynomial", low=3, high=6, whole=True),
+        "ns_steps": Hyperparameter(default=5, why="torch's default: enough for the fixed polynomial", low=2, high=6, whole=True),
+        "polynomial": Hyperparameter(
+            default="jordan",
+            why="torch's; two or three steps of polar_express do as well as five of these (benchmarks/price/muon.md)",
+            choices=("jordan", "polar_express"),
+        ),
         "adjust": Hyperparameter(
             default="match_rms_adamw",
             why="torch has original; this one makes the same lr right for matrices and the rest",
@@ -101,6 +108,7 @@ ENTRY = Optimizer(
         "momentum": 0.8,
         "nesterov": False,
         "ns_steps": 3,
+        "polynomial": "polar_express",
         "adjust": "original",
         "beta1": 0.8,
         "beta2": 0.95,
