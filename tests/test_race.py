@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections.abc import Callable
@@ -65,7 +66,7 @@ def test_every_plan_runs_and_its_work_is_near_what_it_said(price: float, tmp_pat
     planned = verdict.document["plan"]["estimate"]["work"]
     length = verdict.document["plan"]["length"]
     steps = verdict.document["cost"]["steps"] / length
-    saved = sum(row["stopped_at"] == length // 2 for row in verdict.document["candidates"]) / 2
+    saved = sum(row["stopped_at"] == math.ceil(length / 2) for row in verdict.document["candidates"]) / 2
     assert steps == pytest.approx(planned - saved, abs=0.35), "work in steps, looks not counted; who stops halfway saves half a training"
     assert planned <= price * 1.2 + 0.25  # on a training this short rung one is a fifth, not a tenth
     assert verdict.status in ("better", "no difference shown", "worse")
@@ -218,13 +219,32 @@ def test_whoever_went_on_though_others_that_fell_were_ahead_is_named_with_the_re
 
 def test_a_finalist_well_behind_at_half_the_length_stops_there_and_the_plan_says_so(tmp_path: Path) -> None:
     plan = make_plan(prepare(small()), price=3.5, constraints=Constraints())
-    assert any(f"at step {plan.length // 2}" in line for line in plan.lines())
+    assert any(f"at step {plan.half}" in line for line in plan.lines())
     good, bad = (replace(plan.candidates[0], name=name, recipe=plan.baseline.with_lr(lr)) for name, lr in (("good", 1e-2), ("bad", 1e-6)))
     verdict = fallline.choose(small(), plan=replace(plan, candidates=(good, bad)), out=tmp_path / "run")
     rows = {row["name"]: row for row in verdict.document["candidates"]}
     assert (rows["good"]["status"], rows["bad"]["status"]) == ("finished", "paused")
-    assert rows["bad"]["stopped_at"] == plan.length // 2
-    assert f"fell at step {plan.length // 2}" in rows["bad"]["reason"]
+    assert rows["bad"]["stopped_at"] == plan.half
+    assert f"fell at step {plan.half}" in rows["bad"]["reason"]
+
+
+def test_a_dear_leader_runs_ahead_so_that_no_lane_waits_for_it_and_is_judged_at_half_all_the_same(tmp_path: Path) -> None:
+    plan = make_plan(prepare(small()), price=3.5, constraints=Constraints())
+    good, other = (
+        replace(plan.candidates[0], name=name, cost=cost, recipe=replace(plan.baseline.with_lr(lr), keep="best"))
+        for name, lr, cost in (("good", 1e-2, 2.5), ("other", 5e-3, 1.0))
+    )
+    rows: dict[int, Any] = {}
+    steps: dict[int, list[int]] = {}
+    for lanes in (1, 2):
+        verdict = fallline.choose(small(), plan=replace(plan, candidates=(good, other), abreast=lanes), out=tmp_path / str(lanes))
+        rows[lanes] = {row["name"]: (row["status"], row["metric"], row["curve"]) for row in verdict.document["candidates"]}
+        events = [event for event in Run.open(tmp_path / str(lanes)).events() if event["event"] == "rung" and event["trial"] == "good"]
+        steps[lanes] = [event["measurement"]["step"] for event in events]
+    ahead = next(step for step in reversed(good.recipe.looks()) if step <= plan.length - plan.half / 2.5)
+    assert (steps[1][-2], steps[2][-2]) == (plan.half, ahead)
+    assert steps[1][-1] == steps[2][-1] == plan.length
+    assert rows[1] == rows[2]
 
 
 def test_constraints_are_kept_by_every_candidate_but_not_by_the_baseline() -> None:

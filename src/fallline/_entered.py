@@ -37,6 +37,15 @@ class Entered:
             return self.final
         return next((m.value for m in reversed(self.measured) if m.value is not None), None)
 
+    def value_at(self, step: int, sign: float) -> float | None:
+        """The metric as it stood at a step that it has passed, by its looks; the best of them where it hands back the best weights."""
+        if self.step <= step or self.status == "failed":
+            return self.value
+        looks = [value for look, value in self.measured[-1].looks if look <= step]
+        if self.trial.recipe.keep == "best":
+            return min(looks, key=lambda value: sign * value, default=None)
+        return looks[-1] if looks else None
+
     def goal(self, length: int) -> int:
         """Where its training ends: the length, the end of a cooldown, or a plain stop."""
         return self.trial.recipe.end if self.trial.recipe.cooldown else self.stop or length

@@ -102,6 +102,11 @@ class Plan:
     constraints: Constraints = field(default_factory=Constraints)  # kept by draws too
     made_for: Mapping[str, str] = field(default_factory=dict)  # task, metric
 
+    @property
+    def half(self) -> int:
+        """Half the length, where every training looks at valid."""
+        return math.ceil(self.length / 2)
+
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain JSON, the shape of plan.json."""
         data = {key: value for key, value in vars(self).items() if key not in ("baseline", "candidates", "shape", "constraints")}
@@ -157,7 +162,7 @@ class Plan:
             said.append(f"{shape.middle_keep} go on to step {self.rungs[1]:,}{child}")
             said.append(f"the finalists and the baseline run {shape.seeds} seeds to the end")
         if shape.halfway:
-            said.append(f"at step {self.length // 2:,} a finalist stops that is well behind the leader, so it may cost less")
+            said.append(f"at step {self.half:,} a finalist stops that is well behind the leader, so it may cost less")
         if shape.rounds:
             said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")
         if shape.splits:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fallline._bench import Workbench
@@ -169,9 +170,12 @@ class Race:
 
     # -- advancing ----------------------------------------------------------------------------------------------------------------
 
-    def advance(self, field_: Sequence[Entered], goal: int, stage: str) -> None:
-        """Bring trials to a goal, or to their own end before it: those the journal knows from the journal, the others by the engine."""
-        goals = {entry.trial.name: entry.goal(goal) for entry in field_}
+    def advance(self, field_: Sequence[Entered], goal: int, stage: str, ahead: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Bring trials to a goal, or to their own end before it: those the journal knows from the journal, the others by the engine.
+
+        `ahead`: by name, the goals of those that go further.
+        """
+        goals = {entry.trial.name: entry.goal(ahead.get(entry.trial.name, goal)) for entry in field_}
         waiting = []
         for entry in field_:
             event = self._done.get((entry.trial.name, goals[entry.trial.name]))
@@ -181,7 +185,8 @@ class Race:
                 waiting.append(entry)
         if not waiting:
             return
-        self.say(f"{stage}: {', '.join(entry.trial.name for entry in waiting)}")
+        further = {name: f"{name} (on to step {step:,})" for name, step in ahead.items()}
+        self.say(f"{stage}: {', '.join(further.get(entry.trial.name, entry.trial.name) for entry in waiting)}")
         for entry in waiting:
             self.ready(entry)
         by_name = {entry.trial.name: entry for entry in waiting}

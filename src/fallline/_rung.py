@@ -13,17 +13,22 @@ if TYPE_CHECKING:
     from fallline._race import Race
 
 
-def going_on(race: Race, policy: Policy, field_: Sequence[Entered]) -> list[Entered]:
-    """Ask a policy at a rung; who goes on is given back, best first. The others pause or stop, each with its reason in the journal."""
-    rung = field_[0].step if field_ else 0
-    standings = [_standing(race, entry, rung) for entry in field_]
+def going_on(race: Race, policy: Policy, field_: Sequence[Entered], judged_at: int | None = None) -> list[Entered]:
+    """Ask a policy at a rung; who goes on is given back, best first. The others pause or stop, each with its reason in the journal.
+
+    `judged_at`: the step, where one may have run past it and is judged by its looks up to there; None: where they stand.
+    """
+    rung = judged_at or (field_[0].step if field_ else 0)
+    reads = {entry.trial.name: entry.value if judged_at is None else entry.value_at(judged_at, race.sign) for entry in field_}
+    standings = [_standing(race, entry, rung, reads[entry.trial.name]) for entry in field_]
     decisions = policy.decide(standings)
     ranks = {s.trial: s.value for s in standings}
     for entry in field_:
         decision = decisions[entry.trial.name]
         if decision is not Decision.CONTINUE and entry.status not in ("failed", "finished"):
             entry.status = "paused"
-            entry.reason = f"fell at step {entry.step:,}: {_behind(race, entry, field_)}"
+            where = entry.step if judged_at is None else judged_at
+            entry.reason = f"fell at step {where:,}: {_behind(race, reads[entry.trial.name], list(reads.values()))}"
         race.folder.journal.write("decision", trial=entry.trial.name, rung=rung, decision=decision.value, reason=entry.reason)
         if decision is not Decision.CONTINUE:
             race.engine.drop(entry.trial.name)  # a paused trial lies in its checkpoint
@@ -33,14 +38,14 @@ def going_on(race: Race, policy: Policy, field_: Sequence[Entered]) -> list[Ente
     return sorted(going, key=lambda entry: (ranks[entry.trial.name] or 0.0, entry.trial.name))
 
 
-def _standing(race: Race, entry: Entered, rung: int) -> Standing:
+def _standing(race: Race, entry: Entered, rung: int, value: float | None) -> Standing:
     recipe = entry.trial.recipe
     peak = 0.0 if recipe.schedule.own else catalogue.schedule(recipe.schedule.name).peaks_at
-    value = None if entry.status == "failed" or entry.value is None else race.sign * entry.value
+    value = None if entry.status == "failed" or value is None else race.sign * value
     return Standing(entry.trial.name, value, recipe.family, peak * race.plan.length > rung)
 
 
-def _behind(race: Race, entry: Entered, field_: Sequence[Entered]) -> str:
-    values = [race.sign * other.value for other in field_ if other.value is not None and other.status != "failed"]
+def _behind(race: Race, value: float | None, values: Sequence[float | None]) -> str:
+    signed = [race.sign * other for other in values if other is not None]
     metric = race.bench.judge.metric.name
-    return f"{metric} {shown(entry.value)}, the leader {shown(race.sign * min(values))}" if values else f"no {metric}"
+    return f"{metric} {shown(value)}, the leader {shown(race.sign * min(signed))}" if signed else f"no {metric}"
