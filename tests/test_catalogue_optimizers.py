@@ -88,17 +88,18 @@ def test_lanes_are_orthogonalised_as_each_alone(polynomial: str) -> None:
 
 
 @given(seed=st.integers(0, 2**32), rows=st.integers(1, 12), columns=st.integers(1, 12))
-def test_polar_express_lifts_what_jordans_steps_lift_in_two_fifths_of_them(seed: int, rows: int, columns: int) -> None:
+def test_polar_express_keeps_the_directions_lifts_the_small_ones_at_once_and_ends_at_one(seed: int, rows: int, columns: int) -> None:
     matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    result = orthogonalised(matrix, 2, "polar_express")
     u, values, v = torch.linalg.svd(matrix, full_matrices=False)
-    inside = u.T @ result @ v.T
+    inside = u.T @ orthogonalised(matrix, 2, "polar_express") @ v.T
     lengths = inside.diagonal()
     torch.testing.assert_close(inside, torch.diag(lengths), rtol=0, atol=1e-7)  # the same singular vectors
-    # eight steps of its own are done to a millionth, two are on their way: nothing shrinks, nothing passes twice its length
-    assert ((lengths > values / values.max().clamp(min=1e-12) * 0.9) & (lengths < 2.0)).all()
+    assert ((lengths > 0) & (lengths < 2)).all()  # on their way: within twice what they shall be
+    before = values / values.pow(4).sum().pow(0.25)
+    small = before < 0.02
+    assert (lengths[small] > 25 * before[small]).all()  # the slope of two steps is 34, that of two of Jordan's 12
     done = torch.linalg.svdvals(orthogonalised(matrix, 10, "polar_express"))
-    assert (done[values > 1e-3 * values.norm()] - 1).abs().max() < 1e-2
+    assert (done[before > 1e-3] - 1).abs().max() < 1e-6
 
 
 def test_a_convolution_is_read_as_outputs_times_everything_else() -> None:
