@@ -98,7 +98,7 @@ def measure(window: Window) -> Calls:
 
     setup = window.setup
     model = setup.make().model
-    inputs, _ = setup.sample(rows=32)
+    inputs, _ = setup.sample(rows=setup.affordable(32))
     seen = _Recorder()
 
     class Mode(TorchFunctionMode):

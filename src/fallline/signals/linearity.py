@@ -34,7 +34,8 @@ def measure(window: Window) -> Linearity:
     setup = window.setup
     model = setup.make().model
     _without_zeros(model, setup.seed)
-    inputs, _ = setup.sample(rows=ROWS)
+    rows = setup.affordable(ROWS)
+    inputs, _ = setup.sample(rows=rows)
     order: list[tuple[str, nn.Module]] = []
     last: list[Any] = []
     embeddings = (nn.Embedding, nn.EmbeddingBag)
@@ -73,7 +74,7 @@ def measure(window: Window) -> Linearity:
     results = [at(lambda a: a), at(lambda a: a.roll(1, 0)), at(lambda a: (a + a.roll(1, 0)) / 2)]
     for handle in handles:
         handle.remove()
-    if any(result.shape != results[0].shape or len(result) != ROWS for result in results):
+    if any(result.shape != results[0].shape or len(result) != rows for result in results):
         raise Unavailable("the last layer does not give one row a case")
     if float(results[0].std(dim=0).max()) < 1e-6 * (1e-6 + float(results[0].abs().max())):
         raise Unavailable("the output does not vary")
