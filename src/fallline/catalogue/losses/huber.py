@@ -68,7 +68,6 @@ ENTRY = Loss(
     stock="torch.nn.HuberLoss",
     suits=suits,
     metrics=("mae",),
-    ahead_for=("mae",),
     settle=settle,
     aliases=("huber_loss",),
 )
