@@ -102,6 +102,32 @@ def test_polar_express_keeps_the_directions_lifts_the_small_ones_at_once_and_end
     assert (done[before > 1e-3] - 1).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("polynomial", sorted(POLYNOMIALS))
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_no_size_of_gradient_and_no_short_dtype_makes_a_step_of_muon_blow_up(dtype: torch.dtype, polynomial: str) -> None:
+    draw = torch.randn(32, 32, generator=torch.Generator().manual_seed(0))
+    for scale in (0.0, 1e-4, 1.0, 20.0, 1e9 if dtype is torch.float32 else 100.0):
+        lengths = torch.linalg.svdvals(orthogonalised((draw * scale).to(dtype), 6, polynomial).float())
+        assert lengths.isfinite().all()
+        assert lengths.max() < 1.4
+        assert scale == 0.0 or lengths.max() > 0.6
+
+
+def test_a_checkpoint_from_before_there_were_two_polynomials_goes_on_with_the_one_it_had() -> None:
+    weight, bias = torch.nn.Parameter(torch.ones(3, 2)), torch.nn.Parameter(torch.ones(3))
+    groups = [{"params": [weight], "kind": "matrix"}, {"params": [bias], "kind": "other"}]
+    optimizer, resumed = MuonAdamW(groups), MuonAdamW(groups)
+    trained(optimizer, [weight, bias], steps=2)
+    state = optimizer.state_dict()
+    for group in state["param_groups"]:
+        del group["polynomial"]
+    state["state"][1]["step"] = state["state"][1]["step"].double()
+    resumed.load_state_dict(state)
+    trained(resumed, [weight, bias], steps=1)
+    assert {group["polynomial"] for group in resumed.param_groups} == {"jordan"}
+    assert resumed.state[bias]["step"] == 3
+
+
 def test_a_convolution_is_read_as_outputs_times_everything_else() -> None:
     kernel, flat = torch.nn.Parameter(torch.randn(6, 3, 2, 2)), torch.nn.Parameter(torch.empty(6, 12))
     flat.data.copy_(kernel.detach().flatten(1))

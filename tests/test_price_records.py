@@ -215,3 +215,16 @@ def test_rows_trained_again_replace_what_was_recorded_of_them_and_nothing_else(p
     np.testing.assert_array_equal(mine.base, before.base)
     for other in set(held) - {name}:
         np.testing.assert_array_equal(after[other].more_raw, held[other].more_raw)
+
+
+def test_records_of_a_row_that_has_changed_since_are_not_kept_under_its_new_name(price: dict[str, ModuleType], tmp_path: Path) -> None:
+    held = price["records"].load()
+    task = next(iter(held.values()))
+    file = tmp_path / "records.npz"
+    shutil.copy(price["records"].FILE, file)
+    rows = [{**row, "name": "another"} if place == 3 else row for place, row in enumerate(task.rows)]
+    facts = {key: other.facts for key, other in held.items()}
+    with pytest.raises(ValueError, match=r"rows \[3\] have changed"):
+        price["records"].pack(tmp_path, facts, rows, task.looks, task.averaged_looks, len(task.base), file)
+    price["records"].pack(tmp_path, {task.name: task.facts}, task.rows, task.looks, task.averaged_looks, len(task.base), file)
+    assert set(price["records"].load(file)) == set(held), "what one task is packed with leaves the others where they were"

@@ -30,6 +30,9 @@ FILE = ROOT / "src" / "fallline" / "portfolio.toml"
 COSTS = ROOT / "benchmarks" / "price" / "costs.json"
 BEST_OF = 3  # the best is the mean of the three best, so that one lucky training does not set the scale
 SEEDS_APART = 2.0  # a gap between default and best below so many deviations of a seed counts as that many
+HARDLY_BEGUN = (
+    0.2  # relative noise from which seeds differ in whether they have begun to learn (nuclei 0.5, next to it 0.1): no other task's
+)
 FEW_SEEDS = 3  # fewer say nothing of a deviation
 WINDOW = 0.01  # averaged weights were recorded over about a hundredth of the length
 SIZE = 16  # recipes that the dearest plan takes from the list
@@ -83,11 +86,12 @@ def known(records: Mapping[str, TaskRecords]) -> Portfolio:
 
 
 def seed_noise(task: TaskRecords, over_seeds: Floats) -> float:
-    """The deviation of the metric over seeds, relative to what it is in proportion to."""
+    """The deviation of the metric over seeds, relative to what it is in proportion to; NaN where it says nothing of other tasks."""
     values = over_seeds[np.isfinite(over_seeds)] * task.sign
     if len(values) < FEW_SEEDS:
         return math.nan
-    return float(values.std(ddof=1)) / (relative_noise(str(task.facts["direction"]), float(values.mean())) or math.nan)
+    noise = float(values.std(ddof=1)) / (relative_noise(str(task.facts["direction"]), float(values.mean())) or math.nan)
+    return noise if noise < HARDLY_BEGUN else math.nan
 
 
 def eligible(records: Mapping[str, TaskRecords], *, extra: bool = False) -> list[int]:

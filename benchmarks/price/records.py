@@ -129,16 +129,28 @@ def load(path: Path = FILE) -> dict[str, TaskRecords]:
 def pack(
     work: Path, facts: dict[str, dict[str, Any]], rows: list[dict[str, Any]], looks: Any, averaged_looks: Any, seeds: int, path: Path = FILE
 ) -> None:
-    """Write the lines of a work folder as one file; what they do not hold stays as it was in that file."""
+    """Write the lines of a work folder as one file; what they do not hold stays as it was in that file.
+
+    Raises:
+        ValueError: a row of the space has changed since, and a task has no new training of it.
+    """
     before = dict(np.load(path)) if path.exists() else {}
-    arrays: dict[str, NDArray[Any]] = {}
+    known_before = json.loads(str(before.pop("meta"))) if before else {"tasks": {}, "rows": rows}
+    changed = {place for place, (old, new) in enumerate(zip(known_before["rows"], rows, strict=True)) if old != new}
+    arrays: dict[str, NDArray[Any]] = {key: array for key, array in before.items() if key.rpartition(".")[0] not in facts}
+    if changed and arrays:
+        raise ValueError(f"rows {sorted(changed)} have changed, so all tasks must be packed together")
     for name, known in facts.items():
         lines = [json.loads(line) for line in whole_lines(work / f"{name}.jsonl")]
+        missing = changed - {entry["place"] for entry in lines if entry["seed"] == 0}
+        if missing:
+            raise ValueError(f"rows {sorted(missing)} have changed since {name} was recorded, and it was not trained with them again")
         past = {key: before[f"{name}.{key}"] for key in ARRAYS if f"{name}.{key}" in before}
         packed = _packed(
             lines, past, len(rows), seeds, (len(looks), 2, len(known["metrics"])), (len(averaged_looks), 2, len(known["metrics"]))
         )
         arrays |= {f"{name}.{key}": array for key, array in packed.items()}
+    facts = {**known_before["tasks"], **facts}
     meta = {"schema": 1, "tasks": facts, "rows": rows, "looks": list(looks), "averaged_looks": list(averaged_looks)}
     np.savez_compressed(path, meta=np.array(json.dumps(meta)), **arrays)
 
@@ -183,7 +195,8 @@ def _packed(
             found[key][place] = read(entry)
     more = [entry for entry in lines if entry["place"] >= 0 and entry["seed"] > 0]
     old = past.get("more", np.empty((0, 2)))
-    stays = ~np.isin(old[:, 0], [*by_place, *(entry["place"] for entry in more)])  # further seeds of what was not trained again
+    again = {(entry["place"], entry["seed"]) for entry in more}
+    stays = np.array([place not in by_place and (place, seed) not in again for place, seed in old], dtype=bool)
     mine = (
         ("more", (2,), [(entry["place"], entry["seed"]) for entry in more]),
         ("more_raw", raw, [raws(entry) for entry in more]), ("more_averaged", averaged, [averages(entry) for entry in more]),

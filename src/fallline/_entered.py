@@ -22,6 +22,7 @@ class Entered:
     status: str = "waiting"  # waiting, paused, finished, failed, cut
     reason: str = ""
     final: float | None = None  # the metric on all of valid, at the end
+    fell_at: int | None = None  # the step by which it was judged when it fell; it may have run past it
     stop: int | None = None  # where it ends without a cooldown, when time is short and its schedule is the user's own
 
     @property

@@ -23,7 +23,8 @@ def with_body_lr(entered: list[Candidate], problem: Problem, seed: int) -> list[
         return []
     first = entered[0]
     recipe = replace(first.recipe, body_lr=BodyLr(BODY_LR, head))
-    return [Candidate(f"{first.name}-body", recipe, f"{first.name} with a tenth of its lr for the trained body, all but {', '.join(head)}")]
+    reason = f"{first.name} with a tenth of its lr for the trained body, all but {', '.join(head)}"
+    return [Candidate(f"{first.name}-body", recipe, reason, cost=first.cost)]
 
 
 def head_of(problem: Problem, seed: int) -> tuple[str, ...]:

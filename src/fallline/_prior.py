@@ -110,7 +110,7 @@ def _changes(recipe: Recipe, profile: Profile) -> str:
 def lr_child(parent: Candidate, at: int) -> Candidate:
     """The parent from step `at` on with a third of its lr: early leaders tend to have too much."""
     recipe = replace(parent.recipe, lr_change=LrChange(at, LR_CHILD))
-    return Candidate(f"{parent.name}/3", recipe, f"{parent.name} from step {at} on with a third of its lr")
+    return Candidate(f"{parent.name}/3", recipe, f"{parent.name} from step {at} on with a third of its lr", cost=parent.cost)
 
 
 def draws(around: Sequence[Candidate], count: int, seed: int, constraints: Constraints | None = None) -> list[Candidate]:
@@ -136,7 +136,7 @@ def draws(around: Sequence[Candidate], count: int, seed: int, constraints: Const
             name = generator.choice(schedules)
             other = replace(recipe, schedule=Part(name, catalogue.schedule(name).defaults()))
             recipe = recipe if kept.apply(other) is None else other  # it may lack a setting that is fixed
-        drawn.append(Candidate(f"draw{seed}-{number + 1}", kept.apply(recipe) or recipe, f"a variation of {parent.name}"))
+        drawn.append(Candidate(f"draw{seed}-{number + 1}", kept.apply(recipe) or recipe, f"a variation of {parent.name}", cost=parent.cost))
     return drawn
 
 
@@ -239,5 +239,5 @@ def _filled(entered: list[Candidate], constraints: Constraints, profile: Profile
         if len(entered) >= count or first.recipe.lr is None or "lr" in constraints.settings:
             break
         varied = first.recipe.with_lr(first.recipe.lr * factor)
-        entered.append(Candidate(f"{first.name} lr x{factor:.2g}", varied, f"{first.name} at {factor:.2g} times its lr"))
+        entered.append(Candidate(f"{first.name} lr x{factor:.2g}", varied, f"{first.name} at {factor:.2g} times its lr", cost=first.cost))
     return entered

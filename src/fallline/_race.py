@@ -159,11 +159,15 @@ class Race:
         return sorted(done, key=lambda entry: (self.sign * (entry.value or 0.0), entry.trial.name))
 
     def leaders(self) -> list[Entered]:
-        """All first-seed trials with a value, those that came furthest first, then the best."""
+        """All first-seed trials with a value, those that came furthest first, then those that did not fall there, then the best."""
         alive = [entry for key, entry in self.entered.items() if "@" not in key and entry.value is not None]
-        return sorted(
-            alive, key=lambda entry: (entry.status != "finished", -entry.step, self.sign * (entry.value or 0.0), entry.trial.name)
-        )
+
+        def rank(entry: Entered) -> tuple[bool, int, bool, float, str]:
+            fell = entry.status == "paused" and entry.fell_at is not None
+            reached = entry.fell_at if fell and entry.fell_at is not None else entry.step
+            return entry.status != "finished", -reached, fell, self.sign * (entry.value or 0.0), entry.trial.name
+
+        return sorted(alive, key=rank)
 
     def _cut_down(self, field_: Sequence[Entered], count: int) -> list[Entered]:
         return going_on(self, KeepBest(count), field_)

@@ -27,8 +27,9 @@ def going_on(race: Race, policy: Policy, field_: Sequence[Entered], judged_at: i
         decision = decisions[entry.trial.name]
         if decision is not Decision.CONTINUE and entry.status not in ("failed", "finished"):
             entry.status = "paused"
-            where = entry.step if judged_at is None else judged_at
-            entry.reason = f"fell at step {where:,}: {_behind(race, reads[entry.trial.name], list(reads.values()))}"
+            where = entry.fell_at = entry.step if judged_at is None else judged_at
+            on = f" (it had run on to step {entry.step:,})" if entry.step > where else ""
+            entry.reason = f"fell at step {where:,}{on}: {_behind(race, reads[entry.trial.name], list(reads.values()))}"
         race.folder.journal.write("decision", trial=entry.trial.name, rung=rung, decision=decision.value, reason=entry.reason)
         if decision is not Decision.CONTINUE:
             race.engine.drop(entry.trial.name)  # a paused trial lies in its checkpoint

@@ -27,7 +27,7 @@ from fallline.signals._plain import plain_loss
 CPU = torch.device("cpu")
 PROBE_ROWS = 512  # rows of a probe: a share of 1 % is seen, any model passes them forward in well under a second
 WORK = 4e9  # floating-point operations of one measurement before training: some tenths of a second on one core
-MANY_ANSWERS = 1000  # numbers an example gives: a map of 32 by 32, the codes of a text
+MANY_ANSWERS = 1000  # numbers in the target of an example: a mask of 32 by 32, the codes of a text
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Setup:
         self._template: nn.Module | None = None
         self._batches: Batches | None = None
         self._plain: Callable[[Any, Tensor], Any] | None = None
-        self._answers = 0.0  # numbers that an example gives
+        self._answers = 0.0  # numbers in the target of an example
         self._operations = -1.0  # of a forward pass over one example; negative: not counted yet
 
     def _open(self, split: str) -> tuple[Source | None, dict[str, Any], int | None]:
@@ -135,16 +135,16 @@ class Setup:
     def affordable(self, rows: int, *, passes: int = 1, least: int = 32) -> int:
         """So many of `rows` examples that `passes` forward passes over them stay within `WORK`; counted, not timed, so always the same.
 
-        `least` are taken all the same, but of examples that give an answer at every position an eighth says as much.
+        `least` are taken all the same; of examples with an answer at every position an eighth of that, since each is a thousand answers.
         """
         if self._operations < 0:
             from torch.utils.flop_counter import FlopCounterMode
 
             inputs, target = self.sample(rows=2)
             with FlopCounterMode(display=False) as counter:
-                output = self.judged(self.make().model, inputs)
+                self.judged(self.make().model, inputs)
             examples = max(len(target) if target.ndim else 1, 1)
-            self._operations, self._answers = counter.get_total_flops() / examples, output.numel() / examples
+            self._operations, self._answers = counter.get_total_flops() / examples, target.numel() / examples
         if self._answers >= MANY_ANSWERS:
             least = max(least // 8, 2)
         return max(min(rows, int(WORK / max(passes * self._operations, 1.0))), min(least, rows))

@@ -51,7 +51,7 @@ def measure(window: Window) -> Gradients:
     scale: dict[str, float] = {}
     losses, strangers = [], {}
     size = setup.batch_size
-    count = setup.affordable(BATCHES * size, passes=3, least=2 * size) // size  # forward, and twice as much backward
+    count = max(setup.affordable(BATCHES * size, passes=3, least=2 * size) // size, 1)  # forward, and twice as much backward
     for k in range(min(count, setup.batches().per_epoch)):
         model.zero_grad(set_to_none=True)
         inputs, target = setup.batch(k)

@@ -25,12 +25,14 @@ POLYNOMIALS = {
 
 
 def orthogonalised(matrix: torch.Tensor, steps: int, polynomial: str = "jordan") -> torch.Tensor:
-    """`matrix` with its singular values moved towards 1 by Newton-Schulz, in the matrix's own dtype.
+    """`matrix` with its singular values moved towards 1 by Newton-Schulz, in its own dtype, or in float32 where that is shorter.
 
-    They must begin at most at 1. "jordan" divides by the Frobenius norm and does the same as torch.optim.Muon, but for bfloat16: here
-    float32 stays float32, so that engines and machines agree more closely. "polar_express" divides by the root of the Frobenius norm of
-    the Gram matrix, which is needed anyway and is a tighter bound: between equal values of a square matrix of side n by n^(1/4).
+    The steps begin from singular values of at most 1. "jordan" gets them by dividing by the Frobenius norm, as torch.optim.Muon does, which
+    then goes on in bfloat16; here float32 stays float32, so that engines and machines agree more closely. "polar_express" divides by the
+    root of the Frobenius norm of the Gram matrix, which is needed anyway; for n equal singular values it is tighter by n^(1/4).
     """
+    if matrix.dtype in (torch.float16, torch.bfloat16):  # the steep polynomials pass rounding errors of half precision on, many times over
+        return orthogonalised(matrix.float(), steps, polynomial).to(matrix.dtype)
     x = matrix.T if matrix.size(0) > matrix.size(1) else matrix  # the shorter side first: the product below is then smallest
     rows = POLYNOMIALS[polynomial]
     if x.size(0) == 1:  # a single direction: its one value is 1 from the start, and the steps are numbers
@@ -40,10 +42,11 @@ def orthogonalised(matrix: torch.Tensor, steps: int, polynomial: str = "jordan")
             value *= a + b * value**2 + c * value**4
         only: torch.Tensor = matrix * (value / matrix.norm().clamp(min=1e-7))
         return only
+    x = x / x.norm().clamp(min=1e-7)  # before any product, which could overflow
     gram = x @ x.T
-    bound = gram.norm().sqrt() if polynomial == "polar_express" else x.norm()
-    bound = bound.clamp(min=1e-7)
-    x, gram = x / bound, gram / bound.square()
+    if polynomial == "polar_express":
+        bound = gram.norm().clamp(min=1e-14)  # 0 for a gradient of zeros
+        x, gram = x / bound.sqrt(), gram / bound
     for step in range(steps):
         a, b, c = rows[min(step, len(rows) - 1)]
         gram = gram if step == 0 else x @ x.T
@@ -89,6 +92,11 @@ class MuonAdamW(torch.optim.Optimizer):
         muon = {"momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps, "polynomial": polynomial, "adjust": adjust}
         super().__init__(spelled, {"algo": "adamw", "lr": lr, "weight_decay": weight_decay, "betas": betas, "eps": eps, **muon})
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group.setdefault("polynomial", "jordan")  # checkpoints from before there was a choice
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch types it by overloads
         loss = None
@@ -117,9 +125,10 @@ class MuonAdamW(torch.optim.Optimizer):
     def _adamw(self, parameters: list[torch.Tensor], group: dict[str, Any]) -> None:
         fused = all(parameter.is_floating_point() and parameter.device.type in ("cpu", "cuda") for parameter in parameters)
         for parameter in parameters:
-            if not self.state[parameter]:
-                count = torch.zeros((), device=parameter.device if fused else "cpu")  # where torch's fused kernel wants it
-                self.state[parameter].update(step=count, exp_avg=torch.zeros_like(parameter), exp_avg_sq=torch.zeros_like(parameter))
+            state, where = self.state[parameter], parameter.device if fused else torch.device("cpu")  # torch's fused kernel wants it there
+            if not state:
+                state.update(step=torch.tensor(0.0), exp_avg=torch.zeros_like(parameter), exp_avg_sq=torch.zeros_like(parameter))
+            state["step"] = state["step"].to(where, torch.float32)  # a checkpoint may hold it elsewhere
         states = [self.state[parameter] for parameter in parameters]
         beta1, beta2 = group["betas"]
         adamw(

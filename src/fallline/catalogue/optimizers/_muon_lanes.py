@@ -12,8 +12,9 @@ def orthogonalised_lanes(matrices: torch.Tensor, steps: int, polynomial: str) ->
     x = matrices.mT if matrices.size(1) > matrices.size(2) else matrices
     rows = POLYNOMIALS[polynomial]
     norm = torch.linalg.vector_norm
-    bound = norm(x @ x.mT, dim=(1, 2), keepdim=True).sqrt() if polynomial == "polar_express" else norm(x, dim=(1, 2), keepdim=True)
-    x = x / bound.clamp(min=1e-7)
+    x = x / norm(x, dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    if polynomial == "polar_express":
+        x = x / norm(x @ x.mT, dim=(1, 2), keepdim=True).clamp(min=1e-14).sqrt()
     for step in range(steps):
         a, b, c = rows[min(step, len(rows) - 1)]
         gram = x @ x.mT
