@@ -19,6 +19,8 @@ from fallline._setting import prepare
 from fallline.rules import Finding, Rule, rules
 from fallline.rules._order import ranked
 from fallline.rules._setups import ROWS, classes, dropping, looped, network, numbers, rows
+from fallline.signals import Window, gradients
+from fallline.signals._setup import Setup
 
 
 def found(problem: fallline.Problem, run_for: float = 20.0) -> list[str]:
@@ -230,6 +232,16 @@ def test_a_rule_that_fails_on_a_watched_loop_takes_no_other_rule_with_it(
         trained(model, optimizer, 60, empties=False)
     assert seen.findings[0].code == "FL401", str(seen)
     assert "nobody thought of this loop" in seen.findings.not_applicable[broken]
+
+
+def test_of_masks_so_dear_that_no_batch_is_affordable_one_batch_is_read_all_the_same() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(96, 1, 64, 64, generator=generator)
+    model = nn.Sequential(*[nn.Conv2d(1 if not k else 24, 24, 5, padding=2) for k in range(6)], nn.Conv2d(24, 1, 1))
+    problem = fallline.Problem(model=model, train=(images, (images > 0).float()), loss=nn.BCEWithLogitsLoss(), batch_size=64)
+    found = Window(Setup(problem)).read(gradients.ENTRY)
+    assert len(found.losses) == 1
+    assert found.used
 
 
 def test_watching_changes_no_bit_of_the_training_and_leaves_no_hook() -> None:

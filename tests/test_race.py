@@ -24,9 +24,11 @@ from fallline._choose import resume
 from fallline._constraints import Constraints
 from fallline._plan import SHAPES, Plan, expected_work, rungs_for, shape_for
 from fallline._planning import make_plan, reserve
+from fallline._race import Race
 from fallline._recipe import Part, Recipe
 from fallline._run import Run
 from fallline._setting import prepare
+from fallline.engines import Measurement, Trial, engine_entry
 from fallline.engines.processes import GRACE_S
 
 
@@ -245,6 +247,19 @@ def test_a_dear_leader_runs_ahead_so_that_no_lane_waits_for_it_and_is_judged_at_
     assert (steps[1][-2], steps[2][-2]) == (plan.half, ahead)
     assert steps[1][-1] == steps[2][-1] == plan.length
     assert rows[1] == rows[2]
+
+
+def test_who_ran_past_half_and_fell_there_is_no_leader_over_who_goes_on(tmp_path: Path) -> None:
+    setting = prepare(small())
+    plan = make_plan(setting, price=3.5, constraints=Constraints())
+    bench = setting.bench(plan)
+    run = Run.create("race", tmp_path / "run")
+    race = Race(plan, bench, engine_entry("sequential").open(bench, 1), run, Clock(), lambda _: None, ())
+    for name, step, fell_at in (("ahead", 700, 500), ("going on", 500, None), ("early", 100, 100)):
+        entry = race._enter_trial(Trial(name, plan.baseline), plan.candidates[0])
+        entry.measured.append(Measurement(trial=name, step=step, value=1.0 if name == "ahead" else 2.0))
+        entry.status, entry.fell_at = "paused", fell_at
+    assert [entry.trial.name for entry in race.leaders()] == ["going on", "ahead", "early"]
 
 
 def test_constraints_are_kept_by_every_candidate_but_not_by_the_baseline() -> None:
