@@ -145,8 +145,7 @@ class Setup:
                 self.judged(self.make().model, inputs)
             examples = max(len(target) if target.ndim else 1, 1)
             self._operations, self._answers = counter.get_total_flops() / examples, target.numel() / examples
-        if self._answers >= MANY_ANSWERS:
-            least = max(least // 8, 2)
+        least = max(least // 8, 2) if self._answers >= MANY_ANSWERS else least
         return max(min(rows, int(WORK / max(passes * self._operations, 1.0))), min(least, rows))
 
     def take(self, source: Source, rows: Tensor) -> tuple[Any, Tensor]:
@@ -272,8 +271,7 @@ class Setup:
     def plain_loss(self, model: nn.Module) -> Callable[[Any, Tensor], Any]:
         """The loss that is taken where the user gives none."""
         if self._plain is None:
-            answers = self.sample(rows=2)[1].numel() / 2
-            inputs, target = self.sample(rows=64 if answers < MANY_ANSWERS else 8)
+            inputs, target = self.sample(rows=8 if self.sample(rows=2)[1].numel() >= 2 * MANY_ANSWERS else 64)
             self._plain = plain_loss(self.problem.task, self.judged(model, inputs), target)
         return self._plain
 
