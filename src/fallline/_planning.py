@@ -45,7 +45,7 @@ from fallline.metrics import OwnMetric
 ENDING_S = 1.0  # judging, resampling and writing at the end, beside the evaluations: 0.3 to 0.8 s on the tables of benchmarks/tables.md
 SLACK = 1.15  # over the measured pace: memory fills, and machines are busy
 PACE_S = 0.15  # of timing a recipe: enough steps for a few per cent of error, and a minute at most for the slowest models
-WORTH_SAYING = 1.3  # times AdamW's step: below that nobody notices, and steps are not timed more closely than a tenth
+WORTH_SAYING = 1.3  # times AdamW's step: less than a third more is lost among the tenths by which two timings of one step differ
 RESERVE_SHARE = 0.05  # of the budget kept back for a cooldown, at least half a second
 
 RESAMPLE_SHARE = 0.05  # of the plan's time may go into resampling the metric

@@ -163,9 +163,9 @@ class Race:
         alive = [entry for key, entry in self.entered.items() if "@" not in key and entry.value is not None]
 
         def rank(entry: Entered) -> tuple[bool, int, bool, float, str]:
-            fell = entry.status == "paused" and entry.fell_at is not None
-            reached = entry.fell_at if fell and entry.fell_at is not None else entry.step
-            return entry.status != "finished", -reached, fell, self.sign * (entry.value or 0.0), entry.trial.name
+            fell_at = entry.fell_at if entry.status == "paused" else None
+            reached = entry.step if fell_at is None else fell_at
+            return entry.status != "finished", -reached, fell_at is not None, self.sign * (entry.value or 0.0), entry.trial.name
 
         return sorted(alive, key=rank)
 
