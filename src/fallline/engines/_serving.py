@@ -60,6 +60,7 @@ class Answer:
 
     measurement: Measurement
     state: bytes | None
+    moving_s: float = 0.0  # to take the trial up from its state and to put it down again
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,17 @@ def _train(connection: Connection, bench: Workbench, order: Train) -> Answer | R
             assert isinstance(order, Halt), f"a lane in training takes only Halt, got {order}"
             raise Halted
 
+    began = time.perf_counter()
     try:
         if order.state is not None:
             lane.adopt(order.goal.trial, unpacked(order.state))
+        moving_s = time.perf_counter() - began
         measurement = lane.run(order.goal, pulse)
     except FalllineError as error:
         return Raised(error)
-    return Answer(measurement, None if measurement.fault or not lane.holds(name) else packed(lane.state(name)))
+    began = time.perf_counter()
+    state = None if measurement.fault or not lane.holds(name) else packed(lane.state(name))
+    return Answer(measurement, state, moving_s + time.perf_counter() - began)
 
 
 def paced(bench: Workbench, recipe: Recipe, seconds: float) -> float | None:

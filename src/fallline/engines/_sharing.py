@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from fallline.engines import Goal, Measurement
 
-SLICES = 4  # into which the longest of the last trials is cut: wall time is then within 1/8 of the best there is, for few moves
-SHORTEST_SLICE_S = 0.5  # moving a trial costs a checkpoint, 1 to 300 ms
+SLICES = 8  # into which the longest of the last trials is cut: wall time is then within 1/16 of the best there is, for few moves
+SHORTEST_SLICE_S = 0.1  # five ticks of the engine's clock
+UNKNOWN_MOVE_S = 0.025  # until a move was timed: between a small table's 2 ms and a ResNet's 300
+MOVE_SHARE = 0.05  # of a slice, at most, that moving a trial to another lane may cost
 
 
 @dataclass(eq=False)
@@ -43,14 +45,16 @@ def usual_step_s(jobs: Collection[Job]) -> float:
 
 
 def next_job(waiting: Sequence[Job], lanes: int, usual_s: float) -> Job:
-    """First come, first served, until the last few; of those the one with most to come, so that all end at the same time."""
-    if len(waiting) >= lanes:
+    """First come, first served while nobody knows better; the one with most to come among the last few, and where all are timed."""
+    if len(waiting) >= lanes and any(job.step_s is None for job in waiting):
         return waiting[0]
     return max(waiting, key=lambda job: job.left_s(usual_s))
 
 
-def to_halt(waiting: Sequence[Job], running: Sequence[Job], lanes: int) -> Job | None:
+def to_halt(waiting: Sequence[Job], running: Sequence[Job], lanes: int, move_s: float = UNKNOWN_MOVE_S) -> Job | None:
     """The trial whose lane should pass to a waiting one: longest remaining time first, with as few moves as slices allow.
+
+    `move_s`: seconds that a trial takes to leave a lane and to be taken up by another.
 
     With three equal trials on two lanes, first come first served takes 2 trainings of time; sharing takes 1.5, which is the least
     possible (McNaughton, Management Science 6, 1959).
@@ -62,4 +66,4 @@ def to_halt(waiting: Sequence[Job], running: Sequence[Job], lanes: int) -> Job |
     nearest = min(running, key=lambda job: job.left_s(usual_s))
     whole = max(job.goal.until * (usual_s if job.step_s is None else job.step_s) for job in [*waiting, *running])
     ahead = longest - nearest.left_s(usual_s)
-    return nearest if not nearest.halting and ahead > max(whole / SLICES, SHORTEST_SLICE_S) else None
+    return nearest if not nearest.halting and ahead > max(whole / SLICES, SHORTEST_SLICE_S, move_s / MOVE_SHARE) else None

@@ -18,7 +18,7 @@ from fallline._recipe import Recipe
 from fallline.engines import EngineEntry, Goal, Measurement, Trial
 from fallline.engines._lane import fresh
 from fallline.engines._serving import Answer, Beat, Halt, Pace, Raised, Train, packed, unpacked
-from fallline.engines._sharing import Job, next_job, to_halt, usual_step_s
+from fallline.engines._sharing import UNKNOWN_MOVE_S, Job, next_job, to_halt, usual_step_s
 from fallline.engines._workers import FORKS, STARTS, Worker, all_started, forked, shipped
 
 if TYPE_CHECKING:
@@ -40,13 +40,16 @@ class Processes:
         self._shipped = None if fork else shipped(bench)
         self._states: dict[str, bytes] = {}
         self._steps: dict[str, int] = {}  # where each of them stands
+        self._step_s: dict[str, float] = {}  # seconds a step of each, as last timed
+        self._move_s: float | None = None  # what moving a trial cost last
         self._trials: dict[str, Trial] = {}
         self._workers: list[Worker] = []
 
     # -- the contract ---------------------------------------------------------------------------------------------------------------
 
     def advance(self, goals: Sequence[Goal], pulse: Callable[[], None]) -> Iterator[Measurement]:
-        waiting = [Job(goal, step=self._steps.get(goal.trial.name, 0)) for goal in goals]
+        names = [goal.trial.name for goal in goals]
+        waiting = [Job(goal, self._steps.get(name, 0), self._step_s.get(name)) for name, goal in zip(names, goals, strict=True)]
         running: dict[Worker, Job] = {}
         self._trials.update((goal.trial.name, goal.trial) for goal in goals)
         try:
@@ -63,7 +66,7 @@ class Processes:
                     raise
                 if self.bench.problem.loop is not None:
                     continue  # a loop goes on by whole epochs, so its lane is never taken away within one
-                halted = to_halt(waiting, list(running.values()), self.lanes)
+                halted = to_halt(waiting, list(running.values()), self.lanes, UNKNOWN_MOVE_S if self._move_s is None else self._move_s)
                 if halted is not None:
                     halted.halting = True
                     next(worker for worker, job in running.items() if job is halted).send(Halt())
@@ -85,6 +88,7 @@ class Processes:
     def drop(self, trial: str) -> None:
         self._states.pop(trial, None)
         self._steps.pop(trial, None)
+        self._step_s.pop(trial, None)
         self._trials.pop(trial, None)
 
     def holds(self, trial: str) -> bool:
@@ -171,10 +175,12 @@ class Processes:
     def _answered(self, said: Answer, job: Job) -> Measurement:
         measurement = said.measurement if job.spent is None else said.measurement.after(job.spent)
         name = measurement.trial
+        if said.measurement.steps:
+            self._step_s[name] = (said.measurement.train_s + said.measurement.eval_s) / said.measurement.steps
         if said.state is None:
             self._states.pop(name, None)
         else:
-            self._states[name], self._steps[name] = said.state, measurement.step
+            self._states[name], self._steps[name], self._move_s = said.state, measurement.step, said.moving_s
         return measurement
 
     def _lost(self, job: Job, fault: str) -> Measurement:
