@@ -29,6 +29,7 @@ def test_there_are_enough_programs_of_both_kinds_and_each_says_what_it_is() -> N
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # one program asks for more workers than a small machine has cores
 @pytest.mark.timeout(7_200)  # some ninety watched runs
 def test_more_faults_are_named_first_than_at_first_contact() -> None:
     missed = [judged(program)[1] for program in FAULTY if not judged(program)[0]]

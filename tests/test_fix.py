@@ -16,7 +16,7 @@ from faults import cases
 from torch import nn
 
 import fallline
-from fallline._arm import SEEDS, Arms
+from fallline._arm import SEEDS, Arm, Arms
 from fallline._cli import main
 from fallline._train import train
 from fallline.changes import Change, arguments, optimizers
@@ -169,6 +169,39 @@ def test_valid_that_repeats_train_cannot_judge_and_says_so() -> None:
     repair = fallline.fix(numbers(train=(x, y), valid=(x[:200], y[:200]), epochs=2), price=6.0, run_for=0.0)
     assert [row.code for row in repair.written] == ["FL507"]
     assert "give an audit split" in str(repair)
+
+
+class Drawn(Arms):
+    """Arms whose trainings end at values drawn from one distribution, as those of remedies that do nothing would."""
+
+    generator = torch.Generator()
+
+    def again(self, arm: Arm, offset: int) -> None:
+        arm.values[offset] = arm.reported[offset] = 1 + 0.1 * float(torch.randn((), generator=self.generator))
+
+
+def test_four_seeds_are_trained_only_where_two_promise_and_what_does_nothing_is_seldom_proven() -> None:
+    drawn = Drawn(seed=0, device=None, on_audit=False, reports_audit=False, pulse=lambda: None)
+    drawn.generator.manual_seed(3)
+    trained = arms().train(numbers(epochs=1))
+    proven = more = 0
+    for _ in range(400):
+        mine, theirs = (Arm(trained.problem, setting=trained.setting, outputs=trained.outputs) for _ in range(2))
+        for offset in SEEDS:
+            drawn.again(mine, offset)
+            drawn.again(theirs, offset)
+        drawn.on_more_seeds(mine, theirs)
+        promised = all(mine.values[offset] < theirs.values[offset] for offset in SEEDS)
+        assert mine.many is theirs.many is promised
+        more += promised
+        comparison = drawn.compared(mine, theirs)
+        assert comparison is not None
+        if mine.many:
+            assert comparison.mine == pytest.approx(sum(mine.values.values()) / 4)
+            assert comparison.covers == "examples+seeds"
+            proven += comparison.status == "better"
+    assert 70 <= more <= 130, "one in four"
+    assert proven <= 20, "of 400; picked by two seeds and judged by four with them, 2.5 % would be 10"
 
 
 def test_too_small_a_price_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,12 +23,13 @@ from fallline._prior import baseline
 from fallline._problem import Problem
 from fallline._recipe import Frame, Recipe
 from fallline._setting import Setting, prepare, threads
-from fallline._verdict import BETTER, NO_DIFFERENCE, WORSE, Comparison, Outputs, SeedNoise, assumed_noise, compare
+from fallline._verdict import BETTER, NO_DIFFERENCE, WORSE, Comparison, Outputs, SeedNoise, assumed_noise, compare, measured_noise
 from fallline.changes import Change
 from fallline.engines import Goal, Trial
 from fallline.engines._lane import Lane
 
 SEEDS = (0, 1)  # offsets: of the first training, and of the one that shows what another seed does
+MORE = (2, 3)  # of two more, where two leave open what they promise: the least that halves the noise of a mean, and df are six for one
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Arm:
     setting: Setting | None = None
     recipe: Recipe | None = None
     values: dict[int, float] = field(default_factory=dict)
+    reported: dict[int, float] = field(default_factory=dict)  # on the split that reports, by seed
     length: int = 0  # updates of its whole training, whether it comes to its end or not
     outputs: dict[str, Outputs] = field(default_factory=dict)  # of the first training, on valid and audit
     late: bool = False  # the time was over before it had ended
@@ -54,6 +57,11 @@ class Arm:
             return self.value is not None and other.value is None
         sign = self.setting.judge.sign
         return sign * self.value < sign * other.value
+
+    @property
+    def many(self) -> bool:
+        """Whether it was trained from all seeds, so that its noise is measured and its mean is what counts."""
+        return all(offset in self.values for offset in (*SEEDS, *MORE))
 
 
 @dataclass
@@ -101,7 +109,8 @@ class Arms:
                 self.first_length = self.first_length or length
                 if network is not None:
                     found = {split: _given(bench, network, recipe, split) for split in ("valid", "audit")}
-                    arm.values[offset] = self._value(arm, setting, found)
+                    arm.values[offset] = self._value(arm, setting, found, decides=True)
+                    arm.reported[offset] = self._value(arm, setting, found, decides=False)
         except DeadlineReached:
             arm.fault, arm.late = ("the time was over", True) if not offset else (arm.fault, True)
             return
@@ -119,8 +128,20 @@ class Arms:
         if not fault:
             arm.recipe, arm.outputs = replace(recipe, steps=steps if arm.problem.loop is not None else recipe.steps), found
 
-    def _value(self, arm: Arm, setting: Setting, found: dict[str, Outputs]) -> float:
-        outputs, targets, _ = self._part(setting, found, decides=True)
+    def on_more_seeds(self, mine: Arm, theirs: Arm) -> None:
+        """Train both from two more seeds, where both seeds so far say that `mine` is better and the noise of two leaves it open."""
+        comparison = self.compared(mine, theirs)
+        known = [offset for offset in SEEDS if offset in mine.values and offset in theirs.values]
+        if comparison is None or len(known) < len(SEEDS):
+            return
+        sign = -1.0 if comparison.direction == "min" else 1.0
+        if all(sign * mine.values[offset] > sign * theirs.values[offset] for offset in known):
+            for arm in (theirs, mine):
+                for offset in MORE:
+                    self.again(arm, offset)
+
+    def _value(self, arm: Arm, setting: Setting, found: dict[str, Outputs], *, decides: bool) -> float:
+        outputs, targets, _ = self._part(setting, found, decides=decides)
         return setting.judge.value(outputs.outputs, targets, outputs.link)
 
     def _part(self, setting: Setting, found: dict[str, Outputs], *, decides: bool) -> tuple[Outputs, Tensor, Any]:
@@ -149,13 +170,16 @@ class Arms:
             return None
         judge = mine.setting.judge
         others = _said_alike(others, theirs.setting.judge.output_kind, judge.output_kind, judge.task)
-        noise = self.noise(mine, theirs) if seeds else None
         resamples = resamples_for(len(targets))
-        return compare(judge, outputs, others, targets, units=units, noise=noise, resamples=resamples, seed=self.seed)
+        known = partial(compare, judge, outputs, others, targets, units=units, resamples=resamples, seed=self.seed)
+        if seeds and mine.many and theirs.many:
+            means, noise = _over_seeds(mine, theirs, reports=reports)
+            return known(noise=noise, values=means)
+        return known(noise=self.noise(mine, theirs) if seeds else None)
 
     def noise(self, mine: Arm, theirs: Arm) -> SeedNoise | None:
         """What another seed does, at the level of each of both, where two seeds of either are known."""
-        pairs = {id(arm): tuple(arm.values[offset] for offset in SEEDS) for arm in (mine, theirs) if len(arm.values) == len(SEEDS)}
+        pairs = {id(arm): tuple(arm.values[offset] for offset in SEEDS) for arm in (mine, theirs) if all(o in arm.values for o in SEEDS)}
         found = []
         for arm in (mine, theirs):
             known = [pairs[id(arm)]] if id(arm) in pairs else list(pairs.values())
@@ -199,6 +223,14 @@ def trained(bench: Workbench, recipe: Recipe, pulse: Callable[[], None]) -> tupl
     except FalllineError as error:  # a loop that makes no update
         return None, lane.step("arm"), length, str(error)
     return (None if reached.fault else lane.final("arm")), reached.step, length, reached.fault
+
+
+def _over_seeds(mine: Arm, theirs: Arm, *, reports: bool) -> tuple[tuple[float, float], SeedNoise | None]:
+    """The means of two arms over all seeds, and what the seeds do to a mean, as measured on both."""
+    groups = [list((arm.reported if reports else arm.values).values()) for arm in (mine, theirs)]
+    noise = measured_noise(groups, len(groups[0]))
+    means = (sum(groups[0]) / len(groups[0]), sum(groups[1]) / len(groups[1]))
+    return means, None if noise is None else replace(noise, variance=noise.variance / len(groups[0]))
 
 
 def _whole(problem: Problem) -> Problem:

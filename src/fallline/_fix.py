@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from fallline._arm import SEEDS, Arm, Arms
+from fallline._arm import MORE, SEEDS, Arm, Arms
 from fallline._budget import Clock, seconds
 from fallline._check import RUN_FOR, Findings, check, untouched
 from fallline._errors import UsageError
@@ -43,7 +43,8 @@ def fix(
         price: plain trainings that this may cost in all; half of what the set-up itself leaves goes to the blind sweep.
         budget: wall time such as "10m" after which nothing more is tried.
         run_for: seconds that each look for faults may train.
-        seed: of splits, initial weights, batch order and draws; each is trained from this seed, what counts from the next too.
+        seed: of splits, initial weights, batch order and draws; each is trained from this seed, what counts from the next too, and what two
+            seeds promise and do not prove from two more.
         say: receives one line an event; None: quiet.
 
     Raises:
@@ -135,7 +136,7 @@ class _Search:
     def _round(self, turn: int, best: Arm, findings: Findings) -> Arm | None:
         """The best proven arm of one round; None where none is proven.
 
-        One seed and the interval over examples say what is worth a second seed; proven is what both seeds show.
+        One seed and the interval over examples say what is worth a second seed; proven is what both seeds show, or four of the best one.
         """
         every: list[_Entry] = []
         found: list[_Entry] = []  # worth a second seed
@@ -153,8 +154,10 @@ class _Search:
             if found:
                 break
         found += self._combined(turn, best, found or every)  # faults that hide each other show only when all are mended
-        for entry in sorted(found, key=lambda entry: self._rank(entry.arm)):
+        for place, entry in enumerate(sorted(found, key=lambda entry: self._rank(entry.arm))):
             self.arms.again(entry.arm, SEEDS[1])
+            if not place and not self._better(entry.arm, best) and self._left() >= len(MORE) * (1 + entry.arm.length / self._plain()):
+                self.arms.on_more_seeds(entry.arm, best)
             proven = self._better(entry.arm, best)
             self.tried[entry.place] = replace(self._line(self.tried[entry.place], entry.arm, best), kept=proven)
             if proven:
@@ -237,6 +240,8 @@ class _Search:
             return status, best, BETTER if mended and self.sweep else ""  # none of the sweep trains
         if self._better(blind, best, seeds=False):
             self.arms.again(blind, SEEDS[1])
+            if not self._better(blind, best) and self.price - self._spent() >= 2 * len(MORE):
+                self.arms.on_more_seeds(blind, best)
         if not self._better(blind, best):
             return status, best, self.arms.status(best, blind, self.arms.compared(best, blind)) if mended else ""
         self.tried = [replace(row, kept=False) for row in self.tried]

@@ -76,6 +76,7 @@ def compare(
     resamples: int,
     seed: int,
     settles: bool = False,
+    values: tuple[float, float] | None = None,
 ) -> Comparison:
     """The paired comparison of two trained models on one split.
 
@@ -83,13 +84,16 @@ def compare(
         units: ids of what is independent (row group, image, document), one an example; None: every example.
         noise: seed variance of one recipe; None leaves the interval to examples alone, and `covers` says so.
         settles: the first recipe's lr falls to its end, which leaves it less seed variance.
+        values: what is compared where it is not these outputs' own metric but a mean over seeds; `noise` is then that of a mean.
     """
-    value_mine, value_theirs = judge.value(mine.outputs, targets, mine.link), judge.value(theirs.outputs, targets, theirs.link)
+    if values is None:
+        values = judge.value(mine.outputs, targets, mine.link), judge.value(theirs.outputs, targets, theirs.link)
+    value_mine, value_theirs = values
     difference = value_mine - value_theirs
     variance, df = example_variance(judge, mine, theirs, targets, units=units, resamples=resamples, seed=seed)
     covers = "examples"
     if noise is not None:
-        # one seed a side is compared, however many measured the noise
+        # one seed a side is compared, or as many as the noise was divided by
         variance, df = statistics.combine(variance, df, noise.of_difference(settles=settles), noise.df)
         covers = "examples+assumed seeds" if noise.assumed else "examples+seeds"
     low, high = statistics.two_sided(difference, variance, df, CONFIDENCE)
