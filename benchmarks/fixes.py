@@ -2,8 +2,9 @@
 
 Run: python benchmarks/fixes.py [--cases tests/faults] [--record benchmarks/fixes.jsonl] [--only v17 v07] [--price 40] > benchmarks/fixes.md
 A folder of cases holds modules v*.py with FAULT, HARM, faulty() and healthy(). Every program is trained by Fallline's own code from seeds 0
-and 1, and from 2 and 3 where those leave it open. The share of the gap is (fixed - faulty) / (healthy - faulty) on what reports: audit where the case gives one, else valid. A faulty
-program that diverges, or ends worse than it began, is put at the metric of its untrained model, so that no share is large for nothing.
+and 1, and from 2 and 3 where those leave it open. The share of the gap is (fixed - faulty) / (healthy - faulty) on what reports: audit
+where the case gives one, else valid. A faulty program that diverges, or ends worse than it began, is put at the metric of its untrained
+model, so that no share is large for nothing.
 Cases are kept in the record as they end; what stands there is not run again.
 """
 

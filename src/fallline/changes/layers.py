@@ -89,21 +89,22 @@ def drawn_anew() -> Change:
 
 def group_norms() -> Change:
     """A GroupNorm in place of every batch norm, with its scale and shift."""
+    return _model("GroupNorm in place of batch norm", f"nn.GroupNorm({GROUPS}, channels) in place of nn.BatchNorm", regroup)
 
-    def edit(model: nn.Module) -> None:
-        from torch import nn
 
-        kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-        for path, module in list(model.named_modules()):
-            if isinstance(module, kinds):
-                width = module.num_features
-                norm = nn.GroupNorm(math.gcd(width, GROUPS), width, eps=module.eps, affine=module.affine)
-                if module.affine:
-                    norm.weight, norm.bias = module.weight, module.bias
-                parent, _, name = path.rpartition(".")
-                setattr(model.get_submodule(parent), name, norm)
+def regroup(model: nn.Module) -> None:
+    """Put a GroupNorm in the place of every batch norm; scale and shift stay the parameters that they were."""
+    from torch import nn
 
-    return _model("GroupNorm in place of batch norm", f"nn.GroupNorm({GROUPS}, channels) in place of nn.BatchNorm", edit)
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    for path, module in list(model.named_modules()):
+        if isinstance(module, kinds):
+            width = module.num_features
+            norm = nn.GroupNorm(math.gcd(width, GROUPS), width, eps=module.eps, affine=module.affine)
+            if module.affine:
+                norm.weight, norm.bias = module.weight, module.bias
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, norm)
 
 
 def norm_momentum(momentum: float) -> Change:

@@ -1,9 +1,9 @@
-"""Batch norm's running statistics do not fit
+"""Batch norm's statistics do not fit
 
 How it is detected:
 After the watched run the same training examples are judged twice with the same weights: with batch norm's running statistics, as in eval
 mode, and with the statistics of batches as in training. The rest of the model is in eval mode both times. Batches of fewer than eight are
-compared with one of 256 in the same way.
+compared with one of 256 in the same way; where that does not tell, the run is repeated with group norms, which do not look at the batch.
 
 Why it matters:
 With batches of two or four the statistics of training are mostly noise; with few updates, or a momentum near 0, the running ones have not
@@ -18,9 +18,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fallline.changes import Change, layers
-from fallline.rules import Cases, Finding, Outcome, Rule
+from fallline.rules import Cases, Finding, NotApplicable, Outcome, Rule
 from fallline.rules._setups import numbers
-from fallline.signals import Window, norms
+from fallline.signals import Unavailable, Window, norms, reruns
 
 if TYPE_CHECKING:
     from fallline._problem import Problem
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SMALL = 8  # examples a batch
 NOISIER = 1.25
+HELD_BACK = 0.25  # of the loss at the start, that group norms must gain, twice what batch norms do: far from any tie
 WORSE = 1.5  # DeepChecker's threshold: half as much again
 
 
@@ -47,7 +48,7 @@ def check(window: Window) -> Outcome:
         figures = {"small batches": seen.with_batch, "large batches": seen.with_large, "batch size": seen.batch_size}
         return RULE.finding(evidence, "use larger batches, or GroupNorm or LayerNorm", place=seen.place, step=seen.updates, figures=figures)
     if not far and not (learned > 0.1 * seen.at_start and kept < 0.5 * learned):  # half of what was learned is lost in eval mode
-        return None
+        return _against_group_norms(window, seen) if seen.batch_size < SMALL else None
     evidence = (
         f"after {seen.updates} updates with batches of {seen.batch_size} the loss on the same training examples is {seen.with_running:.3g} "
         f"with running statistics and {seen.with_batch:.3g} with those of the batch"
@@ -60,6 +61,23 @@ def check(window: Window) -> Outcome:
     return RULE.finding(evidence, remedy, place=seen.place, step=seen.updates, figures=figures)
 
 
+def _against_group_norms(window: Window, seen: norms.Norms) -> Outcome:
+    """Small batches, and statistics that agree with each other: whether the norms hold the training back."""
+    try:
+        again = window.read(reruns.ENTRY)
+        own, grouped = again.own(), again.of("group norms", lambda made: layers.regroup(made.model))
+    except Unavailable as reason:
+        return NotApplicable(str(reason))
+    if not (own.finite and grouped.gain > 2 * max(own.gain, 0.0) and grouped.gain > HELD_BACK * abs(own.start)):
+        return None
+    evidence = (
+        f"in {own.updates} updates with batches of {seen.batch_size} the loss on the same training examples goes from {own.start:.3g} to "
+        f"{own.end:.3g}, with group norms in place of the batch norms to {grouped.end:.3g}"
+    )
+    figures = {"batch": own.end, "group": grouped.end, "batch size": seen.batch_size}
+    return RULE.finding(evidence, "use larger batches, or GroupNorm or LayerNorm", place=seen.place, step=own.updates, figures=figures)
+
+
 def changes(window: Window, finding: Finding) -> list[Change]:
     return [layers.group_norms(), layers.norm_momentum(0.3)]
 
@@ -67,7 +85,7 @@ def changes(window: Window, finding: Finding) -> list[Change]:
 RULE = Rule(
     code="FL208",
     name="batch_norm_statistics_unfit",
-    title="Batch norm's running statistics do not fit",
+    title="Batch norm's statistics do not fit",
     faults=("M08",),
     severity="stop",
     stage="model",

@@ -2,7 +2,7 @@
 
 How it is detected:
 Over 512 training examples, before and after the watched run: units behind a ReLU that are zero for every one. Where most of a layer has
-died in training, the run is repeated with a tenth of the learning rate.
+died in training, the run is repeated with a tenth of the learning rate, and with a hundredth if that does not decide.
 
 Why it matters:
 A ReLU that is zero everywhere passes no gradient and cannot come back. When a whole layer is dead the output is a constant.
@@ -43,16 +43,19 @@ def check(window: Window) -> Outcome:
         f"after {run.run.updates} updates {worst.dead:.0%} of the {worst.units} units of {worst.name} {worst.place} are zero for "
         f"every example"
     )
-    faults = RULE.faults
+    faults, divisor = RULE.faults, 1
     try:
-        calmer = window.read(reruns.ENTRY).lr(0.1)
-        assert calmer.made is not None
-        alive = max((layer.dead for layer in units.layers_of(window.setup, calmer.made.model)), default=0.0)
-        evidence += f"; with a tenth of the lr {alive:.0%}"
-        faults = ("R04", "O03") if alive < 0.5 * worst.dead else RULE.faults
+        for factor, words in ((0.1, "a tenth"), (0.01, "a hundredth")):
+            calmer = window.read(reruns.ENTRY).lr(factor)
+            assert calmer.made is not None
+            dead = max((layer.dead for layer in units.layers_of(window.setup, calmer.made.model)), default=0.0)
+            evidence += f"; with {words} of the lr {dead:.0%}"
+            if dead < 0.5 * worst.dead:
+                faults, divisor = ("R04", "O03"), round(1 / factor)
+                break
     except Unavailable:
         pass
-    remedy = "divide the lr by 10 or warm up" if len(faults) > 1 else "use LeakyReLU or GELU, and look at the scale of the inputs"
+    remedy = f"divide the lr by {divisor} or warm up" if divisor > 1 else "use LeakyReLU or GELU, and look at the scale of the inputs"
     figures = {"dead": worst.dead}
     return RULE.finding(
         evidence, remedy, place=worst.place, faults=faults, severity=_gravity(worst.dead), step=run.run.updates, figures=figures
@@ -66,7 +69,7 @@ def _gravity(share: float) -> str:
 def changes(window: Window, finding: Finding) -> list[Change]:
     if finding.step is None:
         return [layers.drawn_anew()]
-    return [optimizers.scaled_lr(0.1), layers.drawn_anew()]
+    return [*(optimizers.scaled_lr(factor) for factor in (0.1, 0.01)), layers.drawn_anew()]
 
 
 RULE = Rule(

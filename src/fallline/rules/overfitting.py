@@ -2,7 +2,7 @@
 
 How it is detected:
 The loss on valid in the watched run: it must end well above its least value, after at least three looks of rising, while the loss on
-train goes on falling.
+train goes on falling. Where train is known by heart, its loss a twentieth of that on valid, half the rise is enough.
 
 Why it matters:
 The model learns train by heart. The best weights were passed some time ago.
@@ -24,6 +24,8 @@ from fallline.signals import Window, trace
 if TYPE_CHECKING:
     from fallline._problem import Problem
 
+BY_HEART = 0.05  # of the loss on valid
+
 
 def check(window: Window) -> Outcome:
     seen = window.read(trace.ENTRY)
@@ -32,7 +34,8 @@ def check(window: Window) -> Outcome:
         return NotApplicable("there are too few looks at a valid split")
     lowest = min(range(len(curve)), key=lambda place: curve[place])
     least, end = curve[lowest], curve[-1]
-    rising = len(curve) - lowest > 3 and end > 1.2 * least and all(value > least for value in curve[-3:])
+    by_heart = 0 <= seen.end < BY_HEART * end
+    rising = len(curve) - lowest > 3 and end > (1.1 if by_heart else 1.2) * least and all(value > least for value in curve[-3:])
     if not rising or seen.end > seen.looks[lowest].train:
         return None
     grave = end > 1.5 * least and lowest < len(curve) / 3 and window.setup.problem.patience is None and end > curve[0]
