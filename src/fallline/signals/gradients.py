@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 BATCHES = 4  # a parameter that none of them reaches is reached by none
+MANY = 256  # examples, after which one batch is enough where a step is dear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,8 @@ def measure(window: Window) -> Gradients:
     scale: dict[str, float] = {}
     losses, strangers = [], {}
     size = setup.batch_size
-    count = max(setup.affordable(BATCHES * size, passes=3, least=2 * size) // size, 1)  # forward, and twice as much backward
+    least = size if size >= MANY else 2 * size
+    count = max(setup.affordable(BATCHES * size, passes=3, least=least) // size, 1)  # forward, and twice as much backward
     for k in range(min(count, setup.batches().per_epoch)):
         model.zero_grad(set_to_none=True)
         inputs, target = setup.batch(k)

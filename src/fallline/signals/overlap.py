@@ -42,8 +42,7 @@ def measure(window: Window) -> Overlap:
     seen: dict[bytes, int] = {}
     repeats = 0
     for place, row in enumerate(train.numpy()):
-        repeats += row.tobytes() in seen
-        seen.setdefault(row.tobytes(), place)
+        repeats += seen.setdefault(row.tobytes(), place) != place
     matches = [seen.get(row.tobytes()) for row in valid.numpy()]
     exact = [place for place in matches if place is not None]
     same = 0
@@ -82,10 +81,11 @@ def _near(train: Tensor, valid: Tensor) -> tuple[float, float]:
     kept = scale > 1e-6 * float(scale.max()) if len(scale) else scale.bool()
     if not bool(kept.any()) or not bool(torch.isfinite(train).all() and torch.isfinite(valid).all()):
         return 0.0, 0.0
-    a, b = ((part[:, kept] - train[:, kept].mean(dim=0)) / scale[kept] for part in (train, valid))
-    if a.shape[1] > PROJECTED:
-        turn = torch.randn(a.shape[1], PROJECTED, generator=torch.Generator().manual_seed(0)) / PROJECTED**0.5
-        a, b = a @ turn, b @ turn
+    mean, wide = train.mean(dim=0), int(kept.sum()) > PROJECTED
+    if wide:  # standardised and projected in one product: a copy of all pixels would take longer than everything else
+        turn = torch.randn(train.shape[1], PROJECTED, generator=torch.Generator().manual_seed(0)) / PROJECTED**0.5
+        turn = torch.where(kept.unsqueeze(1), turn / scale.unsqueeze(1), 0.0)
+    a, b = (part @ turn - mean @ turn if wide else (part[:, kept] - mean[kept]) / scale[kept] for part in (train, valid))
     nearest = torch.cdist(b, a).min(dim=1).values
     own = torch.cdist(a[:MOST_VALID], a)
     own[torch.arange(len(own)), torch.arange(len(own))] = float("inf")

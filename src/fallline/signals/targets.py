@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fallline.signals._setup import Setup
 
 MOST_ROWS = 50_000
+MOST_VALUES = 4_000_000  # a tenth of a second; of masks some hundred rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ def _values(setup: Setup, split: str) -> Values | None:
     if len({part.shape[1:] for part in parts}) > 1:
         parts = [part.reshape(-1) for part in parts]
     target = torch.cat(parts)
+    if target.ndim > 1:
+        target = target[: max(MOST_VALUES // max(target[0].numel(), 1), 100)]
     if target.is_complex() or not target.numel():
         return None
     floating, values = target.is_floating_point(), target.double()
