@@ -230,11 +230,16 @@ def outside(_: int) -> None:
 def memory(_: int) -> None:
     """Peak memory of a stage beside what its trials need."""
     header("model, batch", "engine", "lanes", "allowed, MiB", "taken, MiB")
-    for width, lanes, engine in ((1024, 2, Processes), (2048, 2, Processes), (64, 32, Fused)):
-        where = setting(mlp(64, width, width, 10), (64,), 128).bench_of(0, 0)
+    cases: tuple[tuple[str, Setting, int, Callable[[Workbench, int], Engine]], ...] = (
+        *((named((64, width, width, 10), 128), setting(mlp(64, width, width, 10), (64,), 128), 2, Processes) for width in (1024, 2048)),
+        *((f"cnn {width}-{2 * width}, 64", setting(cnn(width), (1, 28, 28), 64), 2, Processes) for width in (16, 64)),
+        (named((64, 64, 64, 10), 128), setting(mlp(64, 64, 64, 10), (64,), 128), 32, Fused),
+    )
+    for name, given, lanes, engine in cases:
+        where = given.bench_of(0, 0)
         parameters = sum(p.numel() for p in where.problem.new_model(0).parameters())
         # weights, two averages of AdamW, gradients; activations of one batch a lane; the rest is for everything else
-        allowed = lanes * 4 * (4 * parameters + 128 * (64 + 4 * width)) + 200 * 2**20
+        allowed = lanes * (4 * 4 * parameters + _activations(where)) + 200 * 2**20
         before, most = _taken([os.getpid()]), 0
         with contextlib.closing(engine(where, lanes)) as opened:
 
@@ -243,7 +248,24 @@ def memory(_: int) -> None:
                 most = max(most, _taken([os.getpid(), *(worker.pid for worker in getattr(opened, "_workers", ()))]))
 
             list(opened.advance([Goal(trial, 60) for trial in trials(lanes, 60)], watch))
-        row(named((64, width, width, 10), 128), opened.name, lanes, *(f"{amount / 2**20:,.0f}" for amount in (allowed, most - before)))
+        row(name, opened.name, lanes, *(f"{amount / 2**20:,.0f}" for amount in (allowed, most - before)))
+
+
+def _activations(where: Workbench) -> int:
+    """Bytes of what the forward pass of one batch keeps for the backward pass, weights apart."""
+    model = where.problem.new_model(0)
+    inputs, target = where.data.batches(0, where.device)(0)
+    own, kept = {parameter.data_ptr() for parameter in model.parameters()}, dict[int, int]()
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.data_ptr() not in own:
+            kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = nn.functional.cross_entropy(model(inputs), target)
+    del loss
+    return sum(kept.values())
 
 
 def _taken(pids: Sequence[int]) -> int:

@@ -26,6 +26,7 @@ from fallline.engines import EngineEntry, Goal, Measurement, Trial, _workers, al
 from fallline.engines._sharing import Job, next_job, to_halt
 from fallline.engines._workers import Worker
 from fallline.engines.fused import Fused
+from fallline.engines.fused._cohort import Cohort
 from fallline.engines.processes import Processes
 from fallline.engines.sequential import Sequential
 from fallline.testing import engines as contract
@@ -50,6 +51,26 @@ def test_lanes_with_a_rule_are_fused_and_others_say_why_not() -> None:
         unfit = lane_parts(trial.recipe)
         assert notes[trial.name] == (f"not fused: {unfit}" if isinstance(unfit, str) else "")
     assert sum(not note for note in notes.values()) > 20
+
+
+def test_who_waits_at_a_step_joins_the_cohort_that_comes_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    formed: list[tuple[int, int]] = []
+
+    class Watched(Cohort):
+        def __init__(self, trainings: Any, programs: Any) -> None:
+            super().__init__(trainings, programs)
+            formed.append((self.step, len(self.trainings)))
+
+    monkeypatch.setattr("fallline.engines.fused.Cohort", Watched)
+    where, those = contract.bench(), [Trial(f"trial {i}", contract.recipe()) for i in range(5)]
+    with contextlib.closing(Fused(where, 4)) as engine:
+        list(engine.advance([Goal(trial, 20) for trial in those[3:]], nothing))
+        goals = [Goal(trial, until) for trial, until in zip(those, (12, 50, 50, 50, 50), strict=True)]
+        reached = [(m.trial, m.step) for m in engine.advance(goals, nothing)]
+    assert formed == [(0, 2), (0, 3), (12, 2), (20, 4)], (
+        "three, of which one leaves at 12; two more join at 20"
+    )
+    assert sorted(reached) == [("trial 0", 12), *((f"trial {i}", 50) for i in range(1, 5))]
 
 
 class Opinionated(nn.Module):

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from fallline._batches import (
     EVAL_BATCH,
     IN_FLIGHT_BYTES,
+    LAYER_BYTES,
     Batches,
     DatasetSource,
     Order,
@@ -50,6 +51,7 @@ class Data:
     audit_units: np.ndarray[Any, Any] | None = None
     split: Split | None = None  # which rows of what the user gave are which part; None: all three were given
     output_numbers: int = 0  # numbers that the model gives for one example; 0 until it was asked
+    layer_bytes: int = 0  # that its layers give for one example; 0 until it was asked
 
     def batches(self, seed: int, device: torch.device) -> Batches:
         """Training batches under `seed`."""
@@ -73,7 +75,7 @@ class Data:
         """Examples a forward pass when a split is only judged."""
         source: Source = getattr(self, split)
         one = bytes_of_one(source) + FLOAT_BYTES * self.output_numbers
-        batch = max(1, min(EVAL_BATCH, IN_FLIGHT_BYTES // max(one, 1)))
+        batch = max(1, min(EVAL_BATCH, IN_FLIGHT_BYTES // max(one, 1), max(LAYER_BYTES // max(self.layer_bytes, 1), self.batch_size)))
         # items may grow when they are decoded or padded
         return batch if isinstance(source, TensorSource) else min(batch, 4 * self.batch_size)
 

@@ -50,7 +50,8 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
     inputs, _ = next(iter(data.sweep("train", device, torch.arange(len(outputs)))))
     end = end_of(model, inputs)
     _refuse_unlike(task, outputs, target, model, problem, data, device)
-    step_s, flops, memory = _cost(model, problem, data, device)
+    step_s, flops, memory, layer_bytes = _cost(model, problem, data, device)
+    data = replace(data, layer_bytes=layer_bytes)
     eval_s = _eval_time(model, data, device)
     updates = max(data.train.size // data.batch_size, 1)
     return Profile(
@@ -76,6 +77,7 @@ def measure(problem: Problem, data: Data, device: torch.device, *, seed: int = 0
         eval_s=eval_s,
         flops_per_step=flops,
         memory=memory,
+        layer_bytes=layer_bytes,
         **facts,
         **target_facts(targets, task, problem, facts["classes"]),
         **_parameter_facts(model),
@@ -165,7 +167,7 @@ def _parameter_facts(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def _cost(model: nn.Module, problem: Problem, data: Data, device: torch.device) -> tuple[float, float, int]:
+def _cost(model: nn.Module, problem: Problem, data: Data, device: torch.device) -> tuple[float, float, int, int]:
     """Seconds, floating-point operations and bytes of one training step, on a model that is thrown away afterwards."""
     model.train()
     batches = data.batches(0, device)
@@ -177,15 +179,17 @@ def _cost(model: nn.Module, problem: Problem, data: Data, device: torch.device) 
             "say sparse=False, or give the optimizer that you use"
         )
     optimizer = torch.optim.SGD(trainable, lr=0.0) if sparse else torch.optim.AdamW(trainable, lr=0.0, weight_decay=0.0, foreach=True)
-    held = 0
+    held = rows = 0
 
     def hold(_: nn.Module, __: Any, output: Any) -> None:
         nonlocal held
         held += sum(leaf.numel() * leaf.element_size() for leaf in leaves(output))
 
     def step(k: int) -> None:
+        nonlocal rows
         inputs, _target = batches(k)
         output = call(model, inputs)
+        rows = rows or len(output)
         output.float().pow(2).mean().backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -211,7 +215,8 @@ def _cost(model: nn.Module, problem: Problem, data: Data, device: torch.device) 
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     # weights, gradients and two moments; what the forward pass keeps is held once more while gradients flow back
     memory = 4 * weights + 2 * held
-    return float(np.median(times)) * problem.accumulate, float(counter.get_total_flops()) * problem.accumulate, int(memory)
+    flops = float(counter.get_total_flops()) * problem.accumulate
+    return float(np.median(times)) * problem.accumulate, flops, int(memory), held // max(rows, 1)
 
 
 def _eval_time(model: nn.Module, data: Data, device: torch.device) -> float:

@@ -60,6 +60,7 @@ class Profile:
     flops_per_step: float = 0.0
     step_s: float = 0.0  # one training step
     eval_s: float = 0.0  # one pass over valid
+    layer_bytes: int = 0  # that the layers give for one example
     memory: int = 0  # bytes for weights, gradients, optimizer state and one batch's activations, estimated
 
     @property

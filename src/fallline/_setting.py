@@ -84,7 +84,7 @@ def prepare(problem: Problem, *, seed: int = 0, device: str | None = None) -> Se
     data = open_data(problem, seed)
     with threads(1):
         profile = measure(problem, data, where, seed=seed)
-    data = replace(data, output_numbers=math.prod(profile.output_shape))
+    data = replace(data, output_numbers=math.prod(profile.output_shape), layer_bytes=profile.layer_bytes)
     wanted = threads_for(profile, cores())
     if wanted > 1:
         with threads(wanted):

@@ -137,6 +137,22 @@ def check_pauses(entry: EngineEntry) -> None:
     _compare(entry, where, wanted, _ends(entry, where, those, states))
 
 
+def check_uneven(entry: EngineEntry) -> None:
+    """Trials that stand at different steps and go to different goals end as they do one by one."""
+    (where, wanted), those = reference(), trials()
+    with _opened(entry, where) as engine:
+        for turn in (3, 2, 1):  # the third, then the second and third, then all
+            list(engine.advance([Goal(trial, 10 * (4 - turn)) for i, trial in enumerate(those) if i % 3 >= turn - 1], _nothing))
+        goals = [Goal(trial, STEPS - 7 * (i % 2)) for i, trial in enumerate(those)]
+        list(engine.advance(goals, _nothing))
+        reached = {m.trial: m for m in engine.advance([Goal(trial, STEPS) for i, trial in enumerate(those) if i % 2], _nothing)}
+        states = {trial.name: engine.state(trial.name) for trial in those}
+    odd = {trial.name: (reached[trial.name], states[trial.name]) for i, trial in enumerate(those) if i % 2}
+    _compare(entry, where, {name: wanted[name] for name in odd}, odd)
+    even = {trial.name: (wanted[trial.name][0], states[trial.name]) for i, trial in enumerate(those) if not i % 2}
+    _compare(entry, where, {name: wanted[name] for name in even}, even)
+
+
 def check_accumulation(entry: EngineEntry) -> None:
     """Gradients of several batches make one step, as under the reference."""
     check_lanes(entry, accumulate=2)
@@ -252,6 +268,7 @@ CHECKS: tuple[Callable[[EngineEntry], None], ...] = (
     check_single_precision,
     check_accumulation,
     check_pauses,
+    check_uneven,
     check_divergence,
     check_costs,
     check_interruption,

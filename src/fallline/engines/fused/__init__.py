@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SPARSE = 0.75  # of a cohort's lanes still in training, below which it is formed anew: tracing again costs some 50 ms
 
 
-@dataclass
+@dataclass(eq=False)
 class _Seat:
     """A trial in a cohort, and what its way to the goal cost."""
 
@@ -39,6 +39,10 @@ class _Seat:
     looked_s: float  # seconds spent looking before
     train_s: float = 0.0
 
+    @property
+    def seed(self) -> int:
+        return self.goal.trial.recipe.seed
+
     def stopped(self, fault: str, value: float | None = None) -> Measurement:
         """The trial as it stands, with what its way cost."""
         training = self.training
@@ -47,7 +51,11 @@ class _Seat:
 
 
 class Fused:
-    """Cohorts of at most `lanes` trials of one seed that stand at one step."""
+    """Cohorts of at most `lanes` trials of one seed that stand at one step, whatever their goals.
+
+    Those that are furthest behind begin. Who waits at a step that a cohort comes to joins it there, in the lanes that others have left; a
+    trial at another step would read other batches and draw other dropout, so it cannot.
+    """
 
     name = "fused"
 
@@ -57,7 +65,7 @@ class Fused:
         self._programs: dict[Key, Program] = {}  # tracing takes longer than the first hundred steps
 
     def advance(self, goals: Sequence[Goal], pulse: Callable[[], None]) -> Iterator[Measurement]:
-        together: dict[tuple[int, int, int], list[_Seat]] = {}
+        waiting: list[_Seat] = []
         for goal in goals:
             unfit = lane_parts(goal.trial.recipe)
             if isinstance(unfit, str):
@@ -74,15 +82,16 @@ class Fused:
             if learnt(training.loss):
                 yield replace(self._lane.run(goal, pulse), note="not fused: its loss learns too")
                 continue
-            seat = _Seat(goal, training, training.step, training.eval_s)
-            together.setdefault((goal.trial.recipe.seed, training.step, goal.until), []).append(seat)
-        for seats in together.values():
-            for first in range(0, len(seats), self.lanes):
-                yield from self._together(seats[first : first + self.lanes], pulse)
+            waiting.append(_Seat(goal, training, training.step, training.eval_s))
+        while waiting:
+            seed = waiting[0].seed
+            start = min(seat.training.step for seat in waiting if seat.seed == seed)
+            yield from self._together(_boarding(waiting, seed, start, self.lanes), waiting, pulse)
 
-    def _together(self, seats: list[_Seat], pulse: Callable[[], None]) -> Iterator[Measurement]:
-        """One cohort to its goal. Lanes that fail, or whose patience ends, leave; a sparse cohort is formed anew."""
-        if len(seats) == 1:
+    def _together(self, seats: list[_Seat], waiting: list[_Seat], pulse: Callable[[], None]) -> Iterator[Measurement]:
+        """One cohort to its goals. Lanes that reach theirs or fail leave, waiting ones join; a sparse cohort is formed anew."""
+        meeting = _meeting(seats, waiting, self.lanes)
+        if len(seats) == 1 and meeting is None:
             yield from self._alone(seats[0].goal, pulse)
             return
         try:
@@ -94,9 +103,10 @@ class Fused:
         try:
             while seats:
                 stops = [seat.training.next_look(seat.goal.until) or seat.goal.until for seat in seats]
+                meeting = _meeting(seats, waiting, self.lanes)
                 began = time.perf_counter()
                 try:
-                    cohort.run(min(stops), pulse)
+                    cohort.run(min(stops) if meeting is None else min(meeting, *stops), pulse)
                 except FalllineError:
                     share = (time.perf_counter() - began) / len(seats)
                     yield from (replace(seat.stopped(""), train_s=seat.train_s + share, halted=True) for seat in seats)
@@ -117,6 +127,9 @@ class Fused:
                 if len(left) < SPARSE * len(cohort.trainings) or not all(measurement.fault for measurement in reached):
                     cohort.close()  # who left without a fault has its state asked for
                 yield from reached
+                if left and left[0].training.step == meeting:
+                    cohort.close()
+                    left += _boarding(waiting, left[0].seed, meeting, self.lanes - len(left))
                 seats = left
                 if not seats or not cohort.closed:
                     continue
@@ -152,6 +165,20 @@ class Fused:
 
     def close(self) -> None:
         """Nothing to end: there is no other process."""
+
+
+def _boarding(waiting: list[_Seat], seed: int, step: int, room: int) -> list[_Seat]:
+    """Those of a seed that wait at a step, as many as there is room for; they wait no more."""
+    boarding = [seat for seat in waiting if seat.seed == seed and seat.training.step == step][:room]
+    waiting[:] = [seat for seat in waiting if seat not in boarding]
+    return boarding
+
+
+def _meeting(seats: Sequence[_Seat], waiting: Sequence[_Seat], lanes: int) -> int | None:
+    """The next step at which others wait that there is a lane for, before all of these have reached their goals."""
+    step, end = seats[0].training.step, max(seat.goal.until for seat in seats)
+    ahead = [seat.training.step for seat in waiting if seat.seed == seats[0].seed and step < seat.training.step < end]
+    return min(ahead, default=None) if len(seats) < lanes else None
 
 
 def _looked(seat: _Seat, stop: int) -> Measurement | None:
