@@ -162,9 +162,10 @@ def test_choose_prints_exactly_schema_1(fallline: Fallline) -> None:
 
 def test_jsonl_is_the_journal_and_ends_with_the_verdict(after: Fallline) -> None:
     said = after("resume", "run", "--output-format", "jsonl")
-    events = [json.loads(line)["event"] for line in said.out.splitlines()]
-    assert events[0] == "start"
-    assert events[-1] == "verdict"
+    events = [json.loads(line) for line in said.out.splitlines()]
+    assert events[0]["event"] == "start"
+    assert set(events[0]["engine"]) == {"name", "lanes", "threads", "steps_a_second"}
+    assert events[-1]["event"] == "verdict"
 
 
 def test_what_is_fixed_is_kept_by_every_candidate(fallline: Fallline) -> None:

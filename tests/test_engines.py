@@ -67,9 +67,7 @@ def test_who_waits_at_a_step_joins_the_cohort_that_comes_to_it(monkeypatch: pyte
         list(engine.advance([Goal(trial, 20) for trial in those[3:]], nothing))
         goals = [Goal(trial, until) for trial, until in zip(those, (12, 50, 50, 50, 50), strict=True)]
         reached = [(m.trial, m.step) for m in engine.advance(goals, nothing)]
-    assert formed == [(0, 2), (0, 3), (12, 2), (20, 4)], (
-        "three, of which one leaves at 12; two more join at 20"
-    )
+    assert formed == [(0, 2), (0, 3), (12, 2), (20, 4)], "three, of which one leaves at 12; two more join at 20"
     assert sorted(reached) == [("trial 0", 12), *((f"trial {i}", 50) for i in range(1, 5))]
 
 

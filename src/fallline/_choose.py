@@ -94,9 +94,11 @@ def choose(
     try:
         known = facts(setting, chosen)
         record(run, setting, chosen, known)
+        engine_of = {"name": chosen.engine, "lanes": chosen.lanes, "threads": chosen.threads, "steps_a_second": dict(chosen.figures)}
         run.journal.write(
-            "start", seed=seed, budget_s=clock.budget_s, price=chosen.shape.price, device=str(setting.device), notes=list(setting.notes)
-        )
+            "start", seed=seed, budget_s=clock.budget_s, price=chosen.shape.price, device=str(setting.device), engine=engine_of,
+            notes=list(setting.notes),
+        )  # fmt: skip
         say(f"run folder: {run.folder}")
         return _raced(setting, chosen, run, clock, say, (), known)
     except (UsageError, RefusedError):
