@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.nn import functional
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler, TensorDataset
 
 import fallline
-from fallline._batches import IN_FLIGHT_BYTES, TensorSource, reseeder, seeded
+from fallline._batches import IN_FLIGHT_BYTES, LAYER_BYTES, TensorSource, reseeder, seeded
 from fallline._constraints import Constraints
 from fallline._data import _groups, open_data
 from fallline._errors import RefusedError, UsageError
@@ -276,6 +277,16 @@ def test_evaluation_batches_are_bounded_by_outputs() -> None:
     data = prepare(problem).data
     assert data.output_numbers == wide
     assert data.eval_batch("valid") * 4 * wide <= IN_FLIGHT_BYTES
+
+
+def test_evaluation_batches_are_bounded_by_what_the_layers_give_and_never_below_a_steps_batch() -> None:
+    width = 1 << 14
+    problem = small(model=lambda: nn.Sequential(nn.Linear(rows(1)[0].shape[1], width), nn.ReLU(), nn.Linear(width, 1)), batch_size=8)
+    data = prepare(problem).data
+    assert data.layer_bytes == 4 * (2 * width + 1)
+    assert data.eval_batch("valid") == LAYER_BYTES // data.layer_bytes
+    assert replace(data, layer_bytes=1 << 40).eval_batch("valid") == data.batch_size
+    assert replace(data, layer_bytes=0).eval_batch("valid") > data.eval_batch("valid")
 
 
 # splits -----------------------------------------------------------------------------------------------------------------------------

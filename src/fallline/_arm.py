@@ -29,7 +29,8 @@ from fallline.engines import Goal, Trial
 from fallline.engines._lane import Lane
 
 SEEDS = (0, 1)  # offsets: of the first training, and of the one that shows what another seed does
-MORE = (2, 3)  # of two more, where two leave open what they promise: the least that halves the noise of a mean, and df are six for one
+MORE = (2, 3)  # of two more, where two leave open what they promise
+UNCHOSEN = (*SEEDS[1:], *MORE)  # the first picked the best of all that was tried; left in the mean, it would prove 5 % of what does nothing
 
 
 @dataclass
@@ -60,8 +61,8 @@ class Arm:
 
     @property
     def many(self) -> bool:
-        """Whether it was trained from all seeds, so that its noise is measured and its mean is what counts."""
-        return all(offset in self.values for offset in (*SEEDS, *MORE))
+        """Whether it was trained from all seeds, so that its noise is measured and a mean is what counts."""
+        return all(offset in known for known in (self.values, self.reported) for offset in (*SEEDS, *MORE))
 
 
 @dataclass
@@ -122,11 +123,17 @@ class Arms:
         if value is not None and not math.isfinite(value):
             fault = f"the metric is {value}"
             del arm.values[offset]
+        if not math.isfinite(arm.reported.get(offset, 0.0)):
+            del arm.reported[offset]
         if offset:
             return
         arm.fault = fault
         if not fault:
             arm.recipe, arm.outputs = replace(recipe, steps=steps if arm.problem.loop is not None else recipe.steps), found
+
+    def updates_of_more(self, *arms: Arm) -> int:
+        """Updates that training these from two more seeds takes."""
+        return sum(arm.length * sum(offset not in arm.values for offset in MORE) for arm in arms)
 
     def on_more_seeds(self, mine: Arm, theirs: Arm) -> None:
         """Train both from two more seeds, where both seeds so far say that `mine` is better and the noise of two leaves it open."""
@@ -226,8 +233,8 @@ def trained(bench: Workbench, recipe: Recipe, pulse: Callable[[], None]) -> tupl
 
 
 def _over_seeds(mine: Arm, theirs: Arm, *, reports: bool) -> tuple[tuple[float, float], SeedNoise | None]:
-    """The means of two arms over all seeds, and what the seeds do to a mean, as measured on both."""
-    groups = [list((arm.reported if reports else arm.values).values()) for arm in (mine, theirs)]
+    """The means of two arms over the seeds that had no say in what was tried further, and what seeds do to such a mean, as measured."""
+    groups = [[(arm.reported if reports else arm.values)[offset] for offset in UNCHOSEN] for arm in (mine, theirs)]
     noise = measured_noise(groups, len(groups[0]))
     means = (sum(groups[0]) / len(groups[0]), sum(groups[1]) / len(groups[1]))
     return means, None if noise is None else replace(noise, variance=noise.variance / len(groups[0]))

@@ -20,7 +20,9 @@ INIT, STEP, ORDER, HEAD = 0, 1, 2, 3  # the streams of random numbers: initial w
 EVAL_BATCH = 4096  # examples a forward pass when only evaluating: large enough to hide the overhead, small enough for memory
 GATHERED_BYTES = 1 << 27  # up to 128 MiB of training data are gathered a whole epoch at a time; it doubles their memory
 IN_FLIGHT_BYTES = 1 << 28  # an evaluation batch of raw inputs stays below 256 MiB
-LAYER_BYTES = 1 << 26  # and what all layers give for it below 64, a third of it alive at a time; a batch of a training step is let be
+LAYER_BYTES = (
+    1 << 26
+)  # and what all layers give for it below 64 MiB, unless a training step takes as many examples, and more memory for each
 
 
 def stream(seed: int, purpose: int, index: int = 0) -> int:

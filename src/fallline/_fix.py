@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from fallline._arm import MORE, SEEDS, Arm, Arms
+from fallline._arm import SEEDS, Arm, Arms
 from fallline._budget import Clock, seconds
 from fallline._check import RUN_FOR, Findings, check, untouched
 from fallline._errors import UsageError
@@ -43,8 +43,8 @@ def fix(
         price: plain trainings that this may cost in all; half of what the set-up itself leaves goes to the blind sweep.
         budget: wall time such as "10m" after which nothing more is tried.
         run_for: seconds that each look for faults may train.
-        seed: of splits, initial weights, batch order and draws; each is trained from this seed, what counts from the next too, and what two
-            seeds promise and do not prove from two more.
+        seed: of splits, initial weights, batch order and draws; each is trained from this seed, what counts from the next too. Where two
+            promise what they do not prove, the best is trained from two more, and the mean of the three later ones counts.
         say: receives one line an event; None: quiet.
 
     Raises:
@@ -105,7 +105,7 @@ class _Search:
         comparison = self.arms.compared(best, self.base, reports=True) if best is not self.base else None
         judge = next((arm.setting.judge for arm in (best, self.base) if arm.setting is not None), None)
         alone = self.arms.compared(best, best, reports=True, seeds=False)
-        after = None if alone is None else alone.mine
+        after = comparison.mine if comparison is not None else None if alone is None else alone.mine
         swept = self._spent() - self.own - remedies
         cost = {"trainings": self._spent(), "remedies": remedies, "sweep": swept}
         cost = {**{name: round(value, 2) for name, value in cost.items()}, "seconds": round(time.perf_counter() - began, 1)}
@@ -156,7 +156,7 @@ class _Search:
         found += self._combined(turn, best, found or every)  # faults that hide each other show only when all are mended
         for place, entry in enumerate(sorted(found, key=lambda entry: self._rank(entry.arm))):
             self.arms.again(entry.arm, SEEDS[1])
-            if not place and not self._better(entry.arm, best) and self._left() >= len(MORE) * (1 + entry.arm.length / self._plain()):
+            if not place and not self._better(entry.arm, best) and self._left() >= self._more(entry.arm, best):
                 self.arms.on_more_seeds(entry.arm, best)
             proven = self._better(entry.arm, best)
             self.tried[entry.place] = replace(self._line(self.tried[entry.place], entry.arm, best), kept=proven)
@@ -206,7 +206,8 @@ class _Search:
         """The line with the figures that are known by now."""
         comparison = self.arms.compared(arm, best)
         return replace(
-            row, before=best.value if comparison is None else comparison.theirs, after=arm.value, reason=arm.fault,
+            row, before=best.value if comparison is None else comparison.theirs,
+            after=arm.value if comparison is None else comparison.mine, reason=arm.fault,
             interval=None if comparison is None else comparison.interval, status=self.arms.status(arm, best, comparison),
         )  # fmt: skip
 
@@ -240,7 +241,7 @@ class _Search:
             return status, best, BETTER if mended and self.sweep else ""  # none of the sweep trains
         if self._better(blind, best, seeds=False):
             self.arms.again(blind, SEEDS[1])
-            if not self._better(blind, best) and self.price - self._spent() >= 2 * len(MORE):
+            if not self._better(blind, best) and self.price - self._spent() >= self._more(blind, best):
                 self.arms.on_more_seeds(blind, best)
         if not self._better(blind, best):
             return status, best, self.arms.status(best, blind, self.arms.compared(best, blind)) if mended else ""
@@ -271,6 +272,10 @@ class _Search:
         """Plain trainings that a change takes: more where it trains for longer."""
         longer, epochs = change.arguments.get("epochs"), self.problem.epochs
         return float(longer) / epochs if longer and epochs else 1.0
+
+    def _more(self, *arms: Arm) -> float:
+        """Plain trainings that two more seeds of these take."""
+        return self.arms.updates_of_more(*arms) / self._plain()
 
     def _left(self) -> float:
         """Plain trainings that remedies may still cost, the second seeds and as many learning rates kept back."""

@@ -20,7 +20,7 @@ from fallline._step import start
 from fallline.engines import Goal, Measurement
 from fallline.engines._lane import Halted, Lane
 
-BEAT_S = 0.05  # between the first signs of life: a tenth of the shortest slice that lanes are shared in
+BEAT_S = 0.05  # between the first signs of life: half of the shortest slice that lanes are shared in
 REST_S = 1.0  # between later ones: a pipe takes some 270 unread, so a lane trains on for minutes while nobody listens
 WARM_STEPS = 3  # before steps are timed: allocations and first calls
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fallline.engines import Goal, Measurement
 
-SLICES = 8  # into which the longest of the last trials is cut: wall time is then within 1/16 of the best there is, for few moves
+SLICES = 8  # into which the longest of the last trials is cut: equal ones take within 1/16 of the least time, for few moves
 SHORTEST_SLICE_S = 0.1  # five ticks of the engine's clock
 UNKNOWN_MOVE_S = 0.025  # until a move was timed: between a small table's 2 ms and a ResNet's 300
 MOVE_SHARE = 0.05  # of a slice, at most, that moving a trial to another lane may cost

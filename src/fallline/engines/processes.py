@@ -41,7 +41,7 @@ class Processes:
         self._states: dict[str, bytes] = {}
         self._steps: dict[str, int] = {}  # where each of them stands
         self._step_s: dict[str, float] = {}  # seconds a step of each, as last timed
-        self._move_s: float | None = None  # what moving a trial cost last
+        self._move_s: float | None = None  # the most that moving a trial has cost
         self._trials: dict[str, Trial] = {}
         self._workers: list[Worker] = []
 
@@ -180,7 +180,8 @@ class Processes:
         if said.state is None:
             self._states.pop(name, None)
         else:
-            self._states[name], self._steps[name], self._move_s = said.state, measurement.step, said.moving_s
+            self._states[name], self._steps[name] = said.state, measurement.step
+            self._move_s = max(self._move_s or 0.0, said.moving_s)  # one that began anew was only packed
         return measurement
 
     def _lost(self, job: Job, fault: str) -> Measurement:

@@ -68,6 +68,8 @@ def _against_group_norms(window: Window, seen: norms.Norms) -> Outcome:
         own, grouped = again.own(), again.of("group norms", lambda made: layers.regroup(made.model))
     except Unavailable as reason:
         return NotApplicable(str(reason))
+    if own.updates * seen.momentum < norms.ARRIVED:
+        return NotApplicable("the repeated run is too short for running statistics to arrive; give a longer run_for")
     if not (own.finite and grouped.gain > 2 * max(own.gain, 0.0) and grouped.gain > HELD_BACK * abs(own.start)):
         return None
     evidence = (

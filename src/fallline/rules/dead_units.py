@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fallline._problem import Problem
 
 
+LEARNED = 0.02  # of the loss at the start, in the part of the training that is repeated
 MOST = 0.8  # of a layer: below it a healthy network of some width still trains
 
 
@@ -50,7 +51,8 @@ def check(window: Window) -> Outcome:
             assert calmer.made is not None
             dead = max((layer.dead for layer in units.layers_of(window.setup, calmer.made.model)), default=0.0)
             evidence += f"; with {words} of the lr {dead:.0%}"
-            if dead < 0.5 * worst.dead:
+            learned = calmer.gain > LEARNED * abs(calmer.start)  # weights that hardly move kill no unit, whatever the cause
+            if dead < 0.5 * worst.dead and (factor > 0.05 or learned):
                 faults, divisor = ("R04", "O03"), round(1 / factor)
                 break
     except Unavailable:

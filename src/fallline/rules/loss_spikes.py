@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BEFORE = 31  # updates
 FAR, DEVIATIONS = 3.0, 12.0  # times the median, and above it by so many times the median deviation
-MATTERS = 0.01  # of the loss at the start: what jumps below it, near the end of a loss that goes to zero, does no harm
+MATTERS = 0.01  # of the loss at the start: a smaller jump, near the end of a loss that goes to zero, does no harm
 
 
 def check(window: Window) -> Outcome:
@@ -34,8 +34,8 @@ def check(window: Window) -> Outcome:
     losses = seen.run.losses
     if len(losses) < 2 * BEFORE or not seen.run.finite or seen.diverged:
         return NotApplicable("the watched run diverged, or is too short to tell a spike")
-    high = [place for place in range(BEFORE, len(losses)) if losses[place] > MATTERS * abs(seen.start)]
-    found = next((place for place in high if _is_spike(losses[place - BEFORE : place], losses[place])), None)
+    matters = MATTERS * abs(seen.start)
+    found = next((place for place in range(BEFORE, len(losses)) if _is_spike(losses[place - BEFORE : place], losses[place], matters)), None)
     if found is None or seen.start - seen.end < 0.2 * abs(seen.start):
         return None
     before = sorted(losses[found - BEFORE : found])[BEFORE // 2]
@@ -52,10 +52,10 @@ def check(window: Window) -> Outcome:
     )
 
 
-def _is_spike(before: list[float], loss: float) -> bool:
+def _is_spike(before: list[float], loss: float, matters: float) -> bool:
     middle = sorted(before)[len(before) // 2]
     deviation = sorted(abs(value - middle) for value in before)[len(before) // 2]
-    return loss > FAR * max(middle, 0.0) and loss > middle + DEVIATIONS * deviation
+    return loss > FAR * max(middle, 0.0) and loss > middle + max(DEVIATIONS * deviation, matters)
 
 
 RULE = Rule(

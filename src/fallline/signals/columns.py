@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from fallline.signals._setup import Setup
 
-MOST_ROWS = 20_000  # read a split: a share of 0.1 % is seen; images of 3 x 32 x 32 take a quarter of a gigabyte
+MOST_ROWS = 20_000  # read a split: a share of 0.1 % is seen
 MOST_VALUES = 10_000_000  # 80 megabytes as float64
 SORTED = 2000  # values of a column that are told apart
 MOST_SORTED = 4_000_000  # values in all: a fifth of a second; of masks with an answer at every pixel some hundred rows tell the quartiles
@@ -98,8 +98,9 @@ def _table(setup: Setup, split: str) -> Table:
 
 
 def _ordered(values: Tensor) -> Tensor:
-    """The first values of each column in their order, a row each."""
-    return values[: min(SORTED, max(MOST_SORTED // max(values.shape[1], 1), 100))].mT.sort(dim=1).values
+    """Values of each column in their order, a row each: the first, or of wide rows some from everywhere, since these may be sorted."""
+    most = min(SORTED, max(MOST_SORTED // max(values.shape[1], 1), 100))
+    return (values[:most] if most == SORTED else values[:: max(len(values) // most, 1)][:most]).mT.sort(dim=1).values
 
 
 def _quartiles(ordered: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 BATCHES = 4  # a parameter that none of them reaches is reached by none
-MANY = 256  # examples, after which one batch is enough where a step is dear
+MANY = 256  # examples: where a step is dear, so many in one batch reach what any would
 
 
 @dataclass(frozen=True, kw_only=True)
