@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 20_000  # read a split: a share of 0.1 % is seen
 MOST_VALUES = 10_000_000  # 80 megabytes as float64
 SORTED = 2000  # values of a column that are told apart
-MOST_SORTED = 4_000_000  # values in all: a fifth of a second; of masks with an answer at every pixel some hundred rows tell the quartiles
+MOST_SORTED = 1_600_000  # values in all: a fifth of a second; of masks with an answer at every pixel a hundred rows tell the quartiles
 
 
 @dataclass(frozen=True, kw_only=True)

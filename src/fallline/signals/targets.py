@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fallline.signals._setup import Setup
 
 MOST_ROWS = 50_000
-MOST_VALUES = 4_000_000  # a tenth of a second; of masks some hundred rows
+MOST_VALUES = 2_000_000  # a twentieth of a second; of masks some hundred rows
 
 
 @dataclass(frozen=True, kw_only=True)
