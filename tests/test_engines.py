@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -330,11 +330,19 @@ def test_a_lane_changes_hands_only_where_the_move_is_cheap_beside_what_it_saves(
     assert to_halt([waiting], [running], 2, move_s=0.1) is None, "0.7 s to gain do not pay for 0.1 s of moving"
 
 
-def test_a_trial_keeps_its_pace_from_stage_to_stage() -> None:
+def test_a_trial_keeps_its_pace_from_stage_to_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     trials = [Trial(name, contract.recipe()) for name in ("a", "b", "c")]
+    known: list[dict[str, bool]] = []
+
+    def watched(waiting: Sequence[Job], lanes: int, usual_s: float) -> Job:
+        known.append({job.goal.trial.name: job.step_s is not None for job in waiting})
+        return next_job(waiting, lanes, usual_s)
+
+    monkeypatch.setattr("fallline.engines.processes.next_job", watched)
     with contextlib.closing(Processes(contract.bench(), 2)) as engine:
-        list(engine.advance([Goal(trial, 400) for trial in trials], lambda: None))
-        assert set(engine._step_s) == {"a", "b", "c"}
-        assert all(0 < seconds < 1 for seconds in engine._step_s.values())
+        list(engine.advance([Goal(trial, 20) for trial in trials], lambda: None))
+        assert known[0] == {"a": False, "b": False, "c": False}
         engine.drop("a")
-        assert set(engine._step_s) == {"b", "c"}
+        known.clear()
+        list(engine.advance([Goal(trial, 40) for trial in trials], lambda: None))
+    assert known[0] == {"a": False, "b": True, "c": True}

@@ -110,8 +110,8 @@ class Arms:
                 self.first_length = self.first_length or length
                 if network is not None:
                     found = {split: _given(bench, network, recipe, split) for split in ("valid", "audit")}
-                    arm.values[offset] = self._value(arm, setting, found, decides=True)
-                    arm.reported[offset] = self._value(arm, setting, found, decides=False)
+                    arm.values[offset] = self._value(setting, found, decides=True)
+                    arm.reported[offset] = self._value(setting, found, decides=False)
         except DeadlineReached:
             arm.fault, arm.late = ("the time was over", True) if not offset else (arm.fault, True)
             return
@@ -147,7 +147,7 @@ class Arms:
                 for offset in MORE:
                     self.again(arm, offset)
 
-    def _value(self, arm: Arm, setting: Setting, found: dict[str, Outputs], *, decides: bool) -> float:
+    def _value(self, setting: Setting, found: dict[str, Outputs], *, decides: bool) -> float:
         outputs, targets, _ = self._part(setting, found, decides=decides)
         return setting.judge.value(outputs.outputs, targets, outputs.link)
 
