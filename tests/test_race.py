@@ -22,7 +22,7 @@ from fallline import catalogue
 from fallline._budget import Clock
 from fallline._choose import resume
 from fallline._constraints import Constraints
-from fallline._plan import SHAPES, Plan, expected_work, rungs_for, shape_for
+from fallline._plan import FEWEST, SHAPES, Plan, expected_work, narrowed, rungs_for, shape_for
 from fallline._planning import make_plan, reserve
 from fallline._race import Race
 from fallline._recipe import Part, Recipe
@@ -72,6 +72,22 @@ def test_every_plan_runs_and_its_work_is_near_what_it_said(price: float, tmp_pat
     assert steps == pytest.approx(planned - saved, abs=0.35), "work in steps, looks not counted; who stops halfway saves half a training"
     assert planned <= price * 1.2 + 0.25  # on a training this short rung one is a fifth, not a tenth
     assert verdict.status in ("better", "no difference shown", "worse")
+
+
+def test_what_the_user_fixed_is_kept_by_the_draws_of_plan_twenty_too(tmp_path: Path) -> None:
+    verdict = fallline.choose(small(600, epochs=2), price=20, out=tmp_path / "run", lr=0.002, optimizer="adam")
+    drawn = [row["recipe"] for row in verdict.document["candidates"] if row["name"].startswith("draw")]
+    assert drawn
+    assert {(recipe["optimizer"]["name"], recipe["optimizer"]["lr"]) for recipe in drawn} == {("adam", 0.002)}
+
+
+def test_dear_plans_try_fewer_recipes_where_rung_one_is_a_fifth() -> None:
+    long, short = (narrowed(shape_for(20), length, 100) for length in (4000, 400))
+    assert (long.recipes, shape_for(20).recipes) == (40, 40)
+    assert FEWEST <= short.recipes < 40
+    work = expected_work(short, 400, rungs_for(400, 100, short), short.recipes + short.second_losses)
+    assert work <= 20
+    assert narrowed(shape_for(3.5), 400, 100) == shape_for(3.5)
 
 
 def test_plan_twenty_draws_around_the_best_and_runs_three_seeds(tmp_path: Path) -> None:

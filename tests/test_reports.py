@@ -123,6 +123,20 @@ def test_every_fate_is_told_in_words(tmp_path: Path) -> None:
         assert words in text
 
 
+def test_a_long_table_keeps_winner_and_baseline_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    doc = document()
+    doc["candidates"] = [
+        *(row(f"good{place}", "finished", 1000, 0.96 - place / 1000) for place in range(22)),
+        *doc["candidates"],
+        *(row(f"lost{place}", "paused", 100, 0.7 + place / 100, "fell at step 100") for place in range(5)),
+    ]
+    text = told(tmp_path, doc)
+    *rows, last = leaderboard(text)
+    assert len(rows) == 22
+    assert [line.split()[0] for line in rows[-2:]] == ["23", "25"], "winner and baseline keep their ranks"
+    assert last == "Not shown: 11 more, auroc 0.7 to 0.95, 1 of them failed; all are in verdict.json."
+
+
 @pytest.mark.parametrize(
     ("doc", "opening"),
     [

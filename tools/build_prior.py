@@ -35,7 +35,7 @@ HARDLY_BEGUN = (
 )
 FEW_SEEDS = 3  # fewer say nothing of a deviation
 WINDOW = 0.01  # averaged weights were recorded over about a hundredth of the length
-SIZE = 16  # recipes that the dearest plan takes from the list
+SIZE = 40  # recipes that the dearest plan takes from the list
 
 HEADER = """\
 # The portfolio, written by tools/build_prior.py from benchmarks/price/records.npz; do not edit.
@@ -133,7 +133,11 @@ def row_of(task: TaskRecords, recipe: int) -> dict[str, Any]:
 
 def without(whole: Portfolio, hidden: Sequence[int]) -> Portfolio:
     """The portfolio as it would be without some tasks."""
-    kept = [number for number in range(len(whole.tasks)) if number not in hidden]
+    return only(whole, [number for number in range(len(whole.tasks)) if number not in hidden])
+
+
+def only(whole: Portfolio, kept: Sequence[int]) -> Portfolio:
+    """The portfolio as it would be from these tasks; one may be named twice, as a bootstrap does."""
     named = {name: tuple(getattr(whole, name)[k] for k in kept) for name in ("tasks", "facts", "metrics", "directions")}
     return replace(whole, **named, **{name: getattr(whole, name)[kept] for name in ("regret", "cost", "noise", "settled")})
 

@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from build_prior import eligible, held_out, known, unseen
+from build_prior import SIZE, eligible, held_out, known, only, unseen
 
-__all__ = ["eligible", "held_out", "known", "unseen"]
+__all__ = ["SIZE", "eligible", "held_out", "known", "only", "unseen"]

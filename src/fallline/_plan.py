@@ -38,19 +38,24 @@ class Shape:
     halfway: bool = False  # at half the length finalists that are well behind the leader stop
     middle_keep: int = 0  # how many go on to a second rung at 30 %; 0: no second rung
     child: bool = False  # the leader at rung one also goes on with a third of its lr
-    seeds: int = 1  # seeds of the finalists and the baseline
+    seeds: int = 1  # seeds of the baseline and of the `seeded` best finalists
+    seeded: int = 2
     rounds: int = 0  # rounds of draws around the incumbents
     draws: int = 4  # candidates a round, one of them finished
     splits: int = 0  # further splits on which winner and baseline are trained again; only where examples are few
 
 
+# Many recipes to a tenth and few to the end: on the records breadth lowers regret, more finalists do not (benchmarks/price/README.md).
 SHAPES = (
     Shape(1.0, recipes=1, second_losses=0, finish=1, baseline_finishes=False),
     Shape(2.0, recipes=2, second_losses=0, finish=1, baseline_finishes=True),
-    Shape(3.5, recipes=4, second_losses=1, finish=2, baseline_finishes=True, halfway=True),
-    Shape(8.0, recipes=8, second_losses=2, finish=2, baseline_finishes=True, halfway=True, middle_keep=4, child=True, seeds=2),
-    Shape(20.0, recipes=16, second_losses=3, finish=6, baseline_finishes=True, halfway=True, middle_keep=8, child=True, seeds=3, rounds=2),
+    Shape(3.5, recipes=5, second_losses=1, finish=2, baseline_finishes=True, halfway=True),
+    Shape(
+        8.0, recipes=24, second_losses=2, finish=2, baseline_finishes=True, halfway=True, middle_keep=4, child=True, seeds=2, seeded=1
+    ),  # a second finalist's second seed would show "better" in 62 % of races instead of 61 (benchmarks/price/seeds.py)
+    Shape(20.0, recipes=40, second_losses=4, finish=6, baseline_finishes=True, halfway=True, middle_keep=8, child=True, seeds=3, rounds=2),
 )
+FEWEST = 5  # recipes: where a tenth is too short to judge, rung one costs more, and dear plans take fewer, but no fewer than the default
 
 
 def shape_for(price: float) -> Shape:
@@ -160,7 +165,8 @@ class Plan:
         if shape.middle_keep:
             child = ", the leader also with a third of its lr" if shape.child else ""
             said.append(f"{shape.middle_keep} go on to step {self.rungs[1]:,}{child}")
-            said.append(f"the finalists and the baseline run {shape.seeds} seeds to the end")
+            best = "the best finalist" if shape.seeded == 1 else f"the best {shape.seeded} finalists"
+            said.append(f"{best} and the baseline run {shape.seeds} seeds to the end")
         if shape.halfway:
             said.append(f"at step {self.half:,} a finalist stops that is well behind the leader, so it may cost less")
         if shape.rounds:
@@ -190,6 +196,15 @@ def rungs_for(length: int, steps_per_epoch: int, shape: Shape) -> tuple[int, ...
     return (first, max(round(0.3 * length), first + 1)) if shape.middle_keep else (first,)
 
 
+def narrowed(shape: Shape, length: int, steps_per_epoch: int) -> Shape:
+    """The shape with as many recipes as its price pays for where rung one is more than a tenth of the length, FEWEST at least."""
+    rungs = rungs_for(length, steps_per_epoch, shape)
+    count = shape.recipes
+    while count > FEWEST and expected_work(shape, length, rungs, count + shape.second_losses) > shape.price:
+        count -= 1
+    return replace(shape, recipes=count)
+
+
 def expected_stages(shape: Shape, length: int, rungs: tuple[int, ...], entered: int) -> list[list[float]]:
     """What a plan takes, looks not counted: a list a stage, in it the plain trainings of each of its trials."""
     first = rungs[0] / length
@@ -201,7 +216,7 @@ def expected_stages(shape: Shape, length: int, rungs: tuple[int, ...], entered: 
     for _ in range(shape.rounds):
         stages += [[first] * shape.draws, [1 - first]]
     if shape.seeds > 1:
-        twins = (shape.seeds - 1) * (min(2, shape.finish) + 1)
+        twins = (shape.seeds - 1) * (min(shape.seeded, shape.finish) + 1)
         stages.append([1 - first] + [1.0] * (twins - 1))  # the baseline's second seed was at rung one already
     return stages + [[1.0, 1.0]] * shape.splits
 

@@ -26,6 +26,7 @@ from fallline._plan import (
     expected_wall,
     expected_work,
     look_rows_for,
+    narrowed,
     resamples_for,
     rungs_for,
     shape_for,
@@ -87,6 +88,7 @@ def make_plan(
         profile = replace(profile, passes=min(profile.passes, length / setting.steps_per_epoch))  # the regime is that of what is run
     if "lr" in constraints.settings or problem.loop is not None:
         shape = replace(shape, child=False)  # a third of a fixed lr is another lr
+    shape = narrowed(shape, length, setting.steps_per_epoch)
     rungs = rungs_for(length, setting.steps_per_epoch, shape)
     own_epochs = problem.loop is not None
     look_rows = look_rows_for(length, profile.batch_size, profile.valid_rows, looks_of(setting, length), profile.second_share)
@@ -260,6 +262,7 @@ def _within(
 
 def _need(shape: Shape, length: int, setting: Setting, lanes: int, pace: float, metric_s: float) -> float:
     """Seconds of a plan with its resampling, the rest of the ending not counted: that is in the reserve."""
+    shape = narrowed(shape, length, setting.steps_per_epoch)
     rungs = rungs_for(length, setting.steps_per_epoch, shape)
     wall = expected_wall(shape, length, rungs, shape.recipes + shape.second_losses, lanes)
     seconds = _seconds(wall, length, setting, pace, metric_s)

@@ -29,6 +29,7 @@ from fallline.policies.keep_best import KeepBest
 if TYPE_CHECKING:
     import torch
 
+MOST_NAMED = 8  # trials in a line of progress: those of the default plan
 DRAW_PARENTS = 2  # draws vary the two best recipes, so that a lucky leader does not steer alone
 
 
@@ -121,13 +122,14 @@ class Race:
         parents = [entry.candidate for entry in self.finished()[:DRAW_PARENTS] if not entry.trial.recipe.optimizer.own]
         if not parents:
             return
-        drawn = [self._enter(candidate) for candidate in draws(parents, self.plan.shape.draws, self.plan.seed * 1000 + number)]
+        around = draws(parents, self.plan.shape.draws, self.plan.seed * 1000 + number, self.plan.constraints)
+        drawn = [self._enter(candidate) for candidate in around]
         self.advance(drawn, self.plan.rungs[0], f"round {number + 1} of draws")
         self.advance(self._cut_down(drawn, 1), self.plan.length, f"round {number + 1}, to the end")
 
     def _more_seeds(self, baseline: Entered) -> None:
-        """More seeds of the two best finalists and of the baseline, all the way: seed variance is measured then, not assumed."""
-        best = [entry for entry in self.finished() if entry is not baseline][:2]
+        """More seeds of the best finalists and of the baseline, all the way: seed variance is measured then, not assumed."""
+        best = [entry for entry in self.finished() if entry is not baseline][: self.plan.shape.seeded]
         twins = []
         for extra in range(1, self.plan.shape.seeds):
             for entry in [baseline, *best]:
@@ -190,7 +192,8 @@ class Race:
         if not waiting:
             return
         further = {name: f"{name} (on to step {step:,})" for name, step in ahead.items()}
-        self.say(f"{stage}: {', '.join(further.get(entry.trial.name, entry.trial.name) for entry in waiting)}")
+        names = ", ".join(further.get(entry.trial.name, entry.trial.name) for entry in waiting)
+        self.say(f"{stage}: {names if len(waiting) <= MOST_NAMED else counted(len(waiting), 'trial')}")
         for entry in waiting:
             self.ready(entry)
         by_name = {entry.trial.name: entry for entry in waiting}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,16 @@ def candidates(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
         return (row["status"] == "failed", not finished, 0 if finished else -row["stopped_at"], math.inf if value is None else sign * value)
 
     return sorted(doc["candidates"], key=place)
+
+
+def left_out(doc: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows that the table does not show, in one sentence; "" for none."""
+    if not rows:
+        return ""
+    values = sorted(row["metric"] for row in rows if row["metric"] is not None)
+    between = f", {doc['problem']['metric']} {number(values[0])} to {number(values[-1])}" if values else ""
+    failed = sum(row["status"] == "failed" for row in rows)
+    return f"Not shown: {len(rows)} more{between}{f', {failed} of them failed' if failed else ''}; all are in verdict.json."
 
 
 def chosen(doc: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any] | None:

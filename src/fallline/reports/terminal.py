@@ -14,6 +14,7 @@ from fallline.reports._folder import document, origin
 from fallline.reports._layout import console, drawn, pairs, table
 
 COLOURS = {"better": "green", "worse": "red", "no difference shown": "yellow"}
+MOST_ROWS = 20  # of the table: a screen; the default plan has eight, plan 20 has more than fifty
 WIDTH = 100  # columns of running text where there is no terminal to ask
 
 
@@ -32,7 +33,8 @@ def write(folder: Path, out: TextIO) -> None:
     page.heading("Recipe")
     page.lines(pairs([*words.recipe_lines(doc["recipe"]), *words.scale_line(came)]))
     page.heading(f"Candidates by {problem['metric']} on valid, {words.better(problem['direction'])}")
-    _leaderboard(doc, out)
+    more = _leaderboard(doc, out)
+    page.text(more)
     page.heading("Why")
     for reason in doc.get("reasons", ()):
         page.text(reason, bullet="- ")
@@ -47,16 +49,18 @@ def write(folder: Path, out: TextIO) -> None:
     page.lines([f"  {command}  # {what}" for command, what in words.next_commands(doc, folder, came)])
 
 
-def _leaderboard(doc: Mapping[str, Any], out: TextIO) -> None:
-    rows = words.candidates(doc)
-    winner = words.chosen(doc, rows)
+def _leaderboard(doc: Mapping[str, Any], out: TextIO) -> str:
+    """The table of candidates; what did not fit into it is given back as a sentence."""
+    every = words.candidates(doc)
+    winner = words.chosen(doc, every)
+    rows = [row for place, row in enumerate(every) if place < MOST_ROWS or row is winner or row["name"] == words.BASELINE]
     headings = ["", "candidate", "loss", "optimizer", "lr", "schedule", doc["problem"]["metric"], "steps", "what became of it"]
     cells = []
-    for rank, row in enumerate(rows, 1):
+    for row in rows:
         recipe = row["recipe"]
         fate = words.fate(doc, row)
         cells.append([
-            str(rank) if row["metric"] is not None else "-",
+            str(every.index(row) + 1) if row["metric"] is not None else "-",
             row["name"],
             *(_name(recipe[kind]) for kind in ("loss", "optimizer")),
             words.setting(recipe["optimizer"].get("lr", "-")),
@@ -66,6 +70,7 @@ def _leaderboard(doc: Mapping[str, Any], out: TextIO) -> None:
             f"CHOSEN, {fate}" if row is winner else fate,
         ])  # fmt: skip
     table(out, headings, cells, right=(0, 4, 6, 7), marked=[place for place, row in enumerate(rows) if row is winner])
+    return words.left_out(doc, [row for row in every if row not in rows])
 
 
 def _name(table: Mapping[str, Any]) -> str:
