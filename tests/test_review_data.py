@@ -22,7 +22,7 @@ from fallline._data import _groups, open_data
 from fallline._errors import RefusedError, UsageError
 from fallline._judge import handed_back, link_of, stock_loss
 from fallline._loader import from_loader
-from fallline._plan import look_rows_for
+from fallline._plan import FEW_LOOKS, LOOKS, look_rows_for, looks_for
 from fallline._planning import make_plan
 from fallline._problem import Origin, torch_loss
 from fallline._recipe import OWN, Part, Recipe
@@ -201,6 +201,14 @@ def test_looks_read_enough_of_a_rare_class() -> None:
     assert plan.look_rows == 6_000, "six of 6,000 are fewer than ten"
     assert look_rows_for(10, 32, 6_000) == 256
     assert look_rows_for(10, 32, 6_000, second_share=0.02) == 500
+
+
+@pytest.mark.parametrize(("length", "valid_rows", "looks"), [(3_000, 6_000, LOOKS), (200, 6_000, FEW_LOOKS), (200, 40, LOOKS)])
+def test_a_training_too_short_for_twenty_looks_has_ten_with_its_rung_and_its_half(length: int, valid_rows: int, looks: int) -> None:
+    assert looks_for(length, 32, valid_rows) == looks
+    parts = {"loss": Part("mse"), "optimizer": Part("adamw"), "schedule": Part("constant"), "clip": Part("none")}
+    steps = Recipe(**parts, steps=length, seed=0, evaluations=looks).looks()
+    assert {round(0.1 * length), length // 2, length} <= set(steps)
 
 
 # models -----------------------------------------------------------------------------------------------------------------------------

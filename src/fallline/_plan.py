@@ -22,6 +22,8 @@ FEW_EXAMPLES = 500  # in all; below that one split cannot decide
 SHORTEST = 100  # updates; below that no setting of an optimizer shows
 LOOKS = 20  # looks at valid during a training: every 5 % of the length, as often as plateau schedules read the metric
 RARE_EXAMPLES = 10  # expected of the second commonest class in every look: with ten, none is drawn once in 22,000 races
+FEW_LOOKS = 10  # where so many of LEAST_ROWS would cost more than EVAL_SHARE: every 10 %, so that rung one and half keep theirs
+LEAST_ROWS = 256  # fewer examples rank by chance
 EVAL_SHARE = 0.05  # of a training's passes may go into looks, so that races keep to 8 % with their rungs and ends
 BIG_STEP_FLOPS = 4e8  # from here on a step gains from a second thread; below it loses (measured, docs/architecture.md)
 
@@ -242,14 +244,23 @@ def widest(shape: Shape, entered: int) -> int:
     return max(len(stage) for stage in expected_stages(shape, 100, (10, 30), entered))
 
 
+def looks_for(length: int, batch_size: int, valid_rows: int) -> int:
+    """Looks at valid during a training: fewer where it is so short that even looks at few examples are dear."""
+    return LOOKS if _affordable(length, batch_size, LOOKS) >= min(valid_rows, LEAST_ROWS) else FEW_LOOKS
+
+
+def _affordable(length: int, batch_size: int, looks: int) -> int:
+    """Examples a look for which looks together cost EVAL_SHARE of the training's passes; a step is three forward passes."""
+    return int(EVAL_SHARE * 3 * length * batch_size / looks)
+
+
 def look_rows_for(length: int, batch_size: int, valid_rows: int, looks: int = LOOKS, second_share: float = 1.0) -> int:
-    """Examples of valid a look reads: looks together cost at most EVAL_SHARE of the training's passes (a step is three forward passes).
+    """Examples of valid a look reads: those that EVAL_SHARE pays for, LEAST_ROWS at least.
 
     Decided by counts, not by time, so that the same seed gives the same race on a busy machine.
     """
-    affordable = int(EVAL_SHARE * 3 * length * batch_size / looks)
     rare = math.ceil(RARE_EXAMPLES / second_share)  # where one class alone is drawn, most metrics are NaN
-    return min(valid_rows, max(affordable, 256, rare))  # fewer than 256 examples rank by chance
+    return min(valid_rows, max(_affordable(length, batch_size, looks), LEAST_ROWS, rare))
 
 
 def resamples_for(audit_rows: int) -> int:

@@ -26,6 +26,7 @@ from fallline._plan import (
     expected_wall,
     expected_work,
     look_rows_for,
+    looks_for,
     narrowed,
     resamples_for,
     rungs_for,
@@ -92,7 +93,7 @@ def make_plan(
     rungs = rungs_for(length, setting.steps_per_epoch, shape)
     own_epochs = problem.loop is not None
     look_rows = look_rows_for(length, profile.batch_size, profile.valid_rows, looks_of(setting, length), profile.second_share)
-    frame = Frame(length, seed, LOOKS, look_rows, engines.threads)
+    frame = Frame(length, seed, looks_for(length, profile.batch_size, profile.valid_rows), look_rows, engines.threads)
     base = baseline(problem, profile, frame, setting.steps_per_epoch)
     entered = candidates(problem, profile, setting.judge, constraints, frame, count=shape.recipes, second_losses=shape.second_losses)
     if shape.baseline_finishes and "lr" not in constraints.settings:  # a fixed lr is that of all, and at price 1 there is one candidate
@@ -156,7 +157,9 @@ def length_of(setting: Setting) -> int:
 
 def looks_of(setting: Setting, length: int) -> int:
     """Looks at valid during the dearest of the trainings: patience looks once an epoch."""
-    return LOOKS if setting.problem.patience is None else max(LOOKS, round(length / setting.steps_per_epoch))
+    profile, patience = setting.profile, setting.problem.patience
+    looks = looks_for(length, profile.batch_size, profile.valid_rows)
+    return looks if patience is None else max(looks, round(length / setting.steps_per_epoch))
 
 
 def check_fits(plan: Plan, setting: Setting) -> None:
