@@ -81,6 +81,37 @@ def test_what_the_user_fixed_is_kept_by_the_draws_of_plan_twenty_too(tmp_path: P
     assert {(recipe["optimizer"]["name"], recipe["optimizer"]["lr"]) for recipe in drawn} == {("adam", 0.002)}
 
 
+def steep(**given: Any) -> fallline.Problem:
+    """A loss of one's own whose gradients are thousands of times those that the portfolio's lrs were learned for."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(900, 6, generator=generator)
+    y = 30 * x[:, :1]
+    model = {"model": lambda: nn.Linear(6, 1), "loss": lambda output, target: (output - target).pow(4).mean()}
+    return fallline.Problem(**{**model, "train": (x, y), "metric": "mae", "epochs": 10, **given})
+
+
+def test_what_diverges_before_rung_one_is_tried_again_with_a_tenth_of_its_lr(tmp_path: Path) -> None:
+    verdict = fallline.choose(steep(), price=3.5, optimizer="nesterov", out=tmp_path / "run")
+    rows = {row["name"]: row for row in verdict.document["candidates"]}
+    diverged = [name for name, row in rows.items() if row["reason"].startswith("diverged") and not name.endswith("/10")]
+    assert diverged
+    for name in diverged:
+        again = rows[f"{name}/10"]["recipe"]
+        assert again["optimizer"]["lr"] == pytest.approx(rows[name]["recipe"]["optimizer"]["lr"] / 10)
+        assert {**again, "optimizer": None} == {**rows[name]["recipe"], "optimizer": None}
+    clock = Clock()
+    killed_after(5, clock)
+    with pytest.raises(Killed):
+        fallline.choose(steep(), price=3.5, optimizer="nesterov", out=tmp_path / "killed", clock=clock)
+    assert essence(fallline.resume(tmp_path / "killed", steep())) == essence(verdict)
+
+
+def test_an_lr_that_the_user_fixed_is_not_lowered_where_it_diverges(tmp_path: Path) -> None:
+    verdict = fallline.choose(steep(), price=3.5, optimizer="nesterov", lr=1.0, out=tmp_path / "run")
+    assert any(row["reason"].startswith("diverged") for row in verdict.document["candidates"])
+    assert {row["recipe"]["optimizer"]["lr"] for row in verdict.document["candidates"] if row["name"] != "baseline"} == {1.0}
+
+
 def test_dear_plans_try_fewer_recipes_where_rung_one_is_a_fifth() -> None:
     long, short = (narrowed(shape_for(20), length, 100) for length in (4000, 400))
     assert (long.recipes, shape_for(20).recipes) == (40, 40)

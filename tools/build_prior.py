@@ -112,22 +112,22 @@ def eligible(records: Mapping[str, TaskRecords], *, extra: bool = False) -> list
 
 
 def rows_of(task: TaskRecords) -> tuple[dict[str, Any], ...]:
-    """All recorded recipes as rows of portfolio.toml; where two with one loss would be called the same, the later has its number behind."""
+    """All recorded recipes as rows of portfolio.toml; where two with one loss would be called the same, the later shows more of its lr."""
     rows, names = [row_of(task, recipe) for recipe in range(task.count)], set()
     for recipe, row in enumerate(rows):
         loss = task.rows[recipe % len(task.rows)]["loss"]
         if (row["name"], loss) in names:
-            row["name"] += f"-{recipe % len(task.rows)}"
+            row["name"] = row_of(task, recipe, digits=3)["name"]
         names.add((row["name"], loss))
     return tuple(rows)
 
 
-def row_of(task: TaskRecords, recipe: int) -> dict[str, Any]:
-    """A recorded recipe as a row of portfolio.toml."""
+def row_of(task: TaskRecords, recipe: int, digits: int = 2) -> dict[str, Any]:
+    """A recorded recipe as a row of portfolio.toml; its name shows so many digits of its lr."""
     row = task.rows[recipe % len(task.rows)]
     averaged = recipe >= len(task.rows)
     kept = {key: row[key] for key in ("optimizer", "schedule", "clip", "shrinkage") if key in row and row[key] != {"name": "none"}}
-    name = f"{row['optimizer']['name']}-{row['schedule']['name'].replace('_', '-')}-{row['optimizer']['lr']:.2g}"
+    name = f"{row['optimizer']['name']}-{row['schedule']['name'].replace('_', '-')}-{row['optimizer']['lr']:.{digits}g}"
     return {"name": name + ("-averaged" if averaged else ""), **kept, **({"average": {"share": WINDOW}} if averaged else {})}
 
 

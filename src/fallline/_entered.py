@@ -38,6 +38,11 @@ class Entered:
             return self.final
         return next((m.value for m in reversed(self.measured) if m.value is not None), None)
 
+    @property
+    def diverged(self) -> bool:
+        """Whether its numbers left the finite ones, which a smaller lr may cure."""
+        return self.status == "failed" and self.reason.startswith("diverged")
+
     def value_at(self, step: int, sign: float) -> float | None:
         """The metric as it stood at a step that it has passed, by its looks; the best of them where it hands back the best weights."""
         if self.step <= step or self.status == "failed":

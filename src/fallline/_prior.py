@@ -20,6 +20,7 @@ from fallline._recipe import OWN, Average, Frame, LrChange, Part, Recipe
 from fallline.catalogue import Hyperparameter, Value
 
 LR_CHILD = 1 / 3  # short races choose lr 0.4 to 1.2 decades too high; a third is half a decade
+LR_CALMER = 0.1  # a decade: divergence says that lr is too high and not by how much, and the portfolio's lrs span two
 AVERAGE_FLOOR = 0.9  # a window of ten steps, however short the training
 
 
@@ -111,6 +112,14 @@ def lr_child(parent: Candidate, at: int) -> Candidate:
     """The parent from step `at` on with a third of its lr: early leaders tend to have too much."""
     recipe = replace(parent.recipe, lr_change=LrChange(at, LR_CHILD))
     return Candidate(f"{parent.name}/3", recipe, f"{parent.name} from step {at} on with a third of its lr", cost=parent.cost)
+
+
+def calmer(diverged: Candidate, constraints: Constraints) -> Candidate | None:
+    """The same with a tenth of its lr, since divergence says only that lr is beyond its ceiling; None where the lr is the user's."""
+    if diverged.recipe.lr is None or "lr" in constraints.settings:
+        return None
+    reason = f"{diverged.name} diverged; this is it with a tenth of its lr"
+    return replace(diverged, name=f"{diverged.name}/10", recipe=diverged.recipe.with_lr(diverged.recipe.lr * LR_CALMER), reason=reason)
 
 
 def draws(around: Sequence[Candidate], count: int, seed: int, constraints: Constraints | None = None) -> list[Candidate]:

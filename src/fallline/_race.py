@@ -18,7 +18,7 @@ from fallline._errors import FalllineError
 from fallline._halfway import halfway
 from fallline._judge import link_of
 from fallline._plan import Plan
-from fallline._prior import Candidate, draws, lr_child
+from fallline._prior import Candidate, calmer, draws, lr_child
 from fallline._recipe import Cooldown
 from fallline._run import Run
 from fallline._rung import going_on
@@ -80,6 +80,7 @@ class Race:
         field_ = [self._enter(candidate) for candidate in plan.candidates]
         second_seed = self._enter_trial(baseline.trial.reseeded(plan.seed + 1), baseline.candidate)
         self.advance([*field_, baseline, second_seed], first, "rung one")
+        field_ += self._calmed(field_, first)
         going = self._cut_down(field_, shape.middle_keep or shape.finish)
         if shape.middle_keep:
             going = self._middle(going, first)
@@ -92,6 +93,13 @@ class Race:
             self._round(number)
         if shape.seeds > 1:
             self._more_seeds(baseline)
+
+    def _calmed(self, field_: Sequence[Entered], first: int) -> list[Entered]:
+        """What diverged before rung one, once more with a tenth of its lr, to rung one: the work planned for it is there still."""
+        lower = [calmer(entry.candidate, self.plan.constraints) for entry in field_ if entry.diverged]
+        entered = [self._enter(candidate) for candidate in lower if candidate is not None]
+        self.advance(entered, first, "rung one, with a tenth of the lr where it diverged")
+        return entered
 
     def _finish(self, going: list[Entered], field_: Sequence[Entered]) -> None:
         """The baseline and the finalists to the end; for one that fails on the way the best that had been left behind goes on."""
