@@ -34,6 +34,7 @@ from fallline.engines.replay import Record, Replay
 
 ROOT = Path(__file__).resolve().parents[1]
 LENGTH = 1000
+PRICE = ("records", "replayed", "prior", "null", "ranged", "build_prior", "build_guide")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def price() -> Iterator[dict[str, ModuleType]]:
     """The modules of benchmarks/price and tools, which are no package."""
     path, folders = list(sys.path), [str(ROOT / "benchmarks" / "price"), str(ROOT / "tools")]
     sys.path[:0] = folders
-    yield {name: importlib.import_module(name) for name in ("records", "replayed", "prior", "null", "build_prior", "build_guide")}
+    yield {name: importlib.import_module(name) for name in PRICE}
     sys.path[:] = path
     for name, module in list(sys.modules.items()):
         if str(Path(getattr(module, "__file__", None) or "nowhere").parent) in folders:
@@ -187,6 +188,40 @@ def test_every_plan_of_the_product_has_its_replayed_twin(price: dict[str, Module
                 shape.recipes, shape.second_losses, shape.finish, shape.middle_keep,
             )  # fmt: skip
             assert bool(rules.halfway and rules.finish > 1) == shape.halfway
+
+
+def test_the_peer_of_one_range_test_is_the_nearest_recipe_and_has_no_more_to_do(
+    price: dict[str, ModuleType], records: dict[str, Any]
+) -> None:
+    ranged = price["ranged"]
+    assert set(ranged.suggested()) == set(records)
+    for name, task in records.items():
+        tested = ranged.STEPS / task.facts["length"]
+        for seed, lr in enumerate(ranged.suggested()[name][ranged.RULE]):
+            curve = ranged.replayed(task, seed)
+            assert np.isnan(curve.at(tested)), "the test alone hands back nothing"
+            ended = curve.at(1 + tested)
+            assert ended == curve.at(20), "after its training it is flat"
+            recipes = [k for k in ranged.like_it(task) if task.finals[k, 1] == ended]
+            decades = {k: abs(np.log10(task.rows[k]["optimizer"]["lr"] / lr)) for k in ranged.like_it(task)}
+            assert min(decades, key=lambda k: decades[k]) in recipes
+            assert all(task.rows[k]["optimizer"]["name"] == "adamw" and task.rows[k]["schedule"]["name"] == "cosine" for k in recipes)
+
+
+@pytest.mark.parametrize("falls_at", [1e-4, 1e-2])
+def test_an_lr_range_test_suggests_an_lr_below_the_one_of_least_loss(price: dict[str, ModuleType], falls_at: float) -> None:
+    ranged = price["ranged"]
+    lrs = ranged.rates()
+    assert lrs[0] == pytest.approx(1e-7)
+    assert lrs[-1] == pytest.approx(10)
+    away = np.log10(np.array(lrs) / falls_at)
+    losses = list(1 - 1 / (1 + np.exp(-4 * away)) + 5 * np.clip(away - 1.5, 0, None) ** 2)
+    found = {rule: ranged.suggestion(lrs, losses, rule) for rule in ranged.RULES}
+    least = lrs[int(np.argmin(ranged.smoothed(losses)))]
+    assert found["a tenth of the lr of least loss"] == pytest.approx(least / 10)
+    assert falls_at <= found["steepest descent"] < 10 * falls_at, "where it falls, a little late for the smoothing"
+    assert lrs[0] < found["valley"] < least
+    assert ranged.suggestion(lrs[:12], losses[:12]) == ranged.OTHERWISE, "a test that broke off says nothing"
 
 
 def test_rows_trained_again_replace_what_was_recorded_of_them_and_nothing_else(price: dict[str, ModuleType], tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ import numpy as np
 from prior import SIZE, eligible, known, only, unseen
 from records import AUDIT, TaskRecords, load
 from replayed import PLANS, Rules, race
-from report import Scale, scale, with_loss
+from report import with_loss
+from scale import Scale, scale
 
 from fallline._portfolio import Facts
 

@@ -1,8 +1,9 @@
 """The peers on the records: random search, ASHA, Optuna's TPE with Hyperband, cold and with our portfolio enqueued, at any price.
 
-Every peer sees the recorded space as its search space; what it suggests is the nearest row not yet used (categories, decades of lr). A
-trial costs its share of the length. What a peer would hand back at a price is the best on valid among what it trained to the end, as
-`study.best_trial` has it, or among all where nothing has ended. Needs optuna.
+Beside them the recipe of one who searches nothing (`ranged.py`). Every other peer sees the recorded space as its search space; what it
+suggests is the nearest row not yet used (categories, decades of lr). A trial costs its share of the length. What a peer would hand back
+at a price is the best on valid among what it trained to the end, as `study.best_trial` has it, or among all where nothing has ended.
+Needs optuna.
 """
 
 from __future__ import annotations
@@ -13,39 +14,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import optuna
+import ranged
+from curve import Curve
 from records import AUDIT, TaskRecords
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 LOSSES = 5
 CATEGORY_AWAY = 1.0  # as far as a decade of lr
-
-
-class Curve:
-    """What a peer had at each price: (price, audit of what it would hand back)."""
-
-    def __init__(self, task: TaskRecords) -> None:
-        self.task, self.spent = task, 0.0
-        self.best_ended, self.best_any = (math.inf, math.nan), (math.inf, math.nan)
-        self.points: list[tuple[float, float]] = []
-
-    def seen(self, recipe: int, share: float) -> None:
-        valid = self.task.at(recipe, share)
-        if not math.isfinite(valid):
-            return
-        audit = self.task.at(recipe, share, AUDIT)
-        self.best_any = min(self.best_any, (valid, audit))
-        if share >= 1:
-            self.best_ended = min(self.best_ended, (valid, audit))
-
-    def mark(self) -> None:
-        best = self.best_ended if math.isfinite(self.best_ended[0]) else self.best_any
-        self.points.append((self.spent, best[1]))
-
-    def at(self, price: float) -> float:
-        """The audit value of what was had for a price; NaN before anything was."""
-        had = [audit for spent, audit in self.points if spent <= price + 1e-9]
-        return had[-1] if had else math.nan
 
 
 def features(task: TaskRecords) -> list[dict[str, Any]]:
@@ -153,6 +129,7 @@ def default(task: TaskRecords, seed: int) -> float:
 
 
 PEERS = {
+    "AdamW, warm-up and cosine after an lr range test": lambda task, price, seed, portfolio: ranged.replayed(task, seed),
     "random search": lambda task, price, seed, portfolio: optuna_study(task, price, seed, "random", "none"),
     "ASHA (Optuna SuccessiveHalving)": lambda task, price, seed, portfolio: optuna_study(task, price, seed, "random", "asha"),
     "Optuna TPE + Hyperband": lambda task, price, seed, portfolio: optuna_study(task, price, seed, "tpe", "hyperband"),

@@ -16,37 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from peers import PEERS
 from prior import eligible, held_out, known
-from records import AUDIT, TaskRecords, load
+from records import TaskRecords, load
 from replayed import PLANS, Picked, race
+from scale import Scale, scale
 
 from fallline._portfolio import WORST
 
 SEEN = "fallline, only the task itself held out"
 PRICES = (1.0, 2.0, 3.5, 8.0, 20.0)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What 0 and 1 mean on one task."""
-
-    reference: float
-    default: float
-    error: float  # standard error of their difference
-
-    @property
-    def shown(self) -> bool:
-        return self.default - self.reference > 2 * self.error
-
-    def regret(self, audit: float) -> float:
-        return (audit - self.reference) / (self.default - self.reference)
-
-
-def scale(task: TaskRecords) -> Scale:
-    base = task.default[:, AUDIT]
-    base = base[np.isfinite(base)]
-    again = task.reference
-    error = math.hypot(base.std(ddof=1) / math.sqrt(len(base)), again.std(ddof=1) / math.sqrt(len(again)))
-    return Scale(float(again.mean()), float(base.mean()), error)
 
 
 def with_loss(task: TaskRecords, recipe: int) -> list[int]:

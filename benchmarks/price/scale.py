@@ -1,0 +1,33 @@
+"""What regrets 0 and 1 mean on a recorded task."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from records import AUDIT, TaskRecords
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What 0 and 1 mean on one task."""
+
+    reference: float
+    default: float
+    error: float  # standard error of their difference
+
+    @property
+    def shown(self) -> bool:
+        return self.default - self.reference > 2 * self.error
+
+    def regret(self, audit: float) -> float:
+        return (audit - self.reference) / (self.default - self.reference)
+
+
+def scale(task: TaskRecords) -> Scale:
+    base = task.default[:, AUDIT]
+    base = base[np.isfinite(base)]
+    again = task.reference
+    error = math.hypot(base.std(ddof=1) / math.sqrt(len(base)), again.std(ddof=1) / math.sqrt(len(again)))
+    return Scale(float(again.mean()), float(base.mean()), error)
