@@ -34,7 +34,7 @@ from fallline.engines.replay import Record, Replay
 
 ROOT = Path(__file__).resolve().parents[1]
 LENGTH = 1000
-PRICE = ("records", "replayed", "prior", "null", "ranged", "build_prior", "build_guide")
+PRICE = ("records", "replayed", "prior", "null", "ranged", "cells", "build_prior", "build_guide")
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +222,54 @@ def test_an_lr_range_test_suggests_an_lr_below_the_one_of_least_loss(price: dict
     assert falls_at <= found["steepest descent"] < 10 * falls_at, "where it falls, a little late for the smoothing"
     assert lrs[0] < found["valley"] < least
     assert ranged.suggestion(lrs[:12], losses[:12]) == ranged.OTHERWISE, "a test that broke off says nothing"
+
+
+def test_a_race_strange_to_a_task_has_the_list_that_never_saw_its_family(price: dict[str, ModuleType], records: dict[str, Any]) -> None:
+    prior = price["prior"]
+    whole, among = prior.known(records), prior.eligible(records)
+    here = setting()
+    frame = Frame(500, 0, 20, 0)
+
+    def raced() -> list[str]:
+        return [c.name for c in candidates(here.problem, here.profile, here.judge, Constraints(), frame, count=4, second_losses=0)]
+
+    before = raced()
+    for name, task in records.items():
+        held = prior.unseen_among(records, whole, name, among)
+        assert not [other for other in held.tasks if records[other].facts["family"] == task.facts["family"]]
+        facts = Facts.read(task.facts)
+        assert [among[k] for k in held.order(facts, 16)] == prior.held_out(records, whole, name, among)
+        with prior.strange_to(records, whole, name, among):
+            assert raced() == [held.recipes[k]["name"] for k in held.order(Facts.of(here.profile), 4)]
+    assert raced() == before
+
+
+def test_a_long_program_goes_on_behind_a_line_that_a_kill_cut_short(price: dict[str, ModuleType], tmp_path: Path) -> None:
+    path = tmp_path / "cells.jsonl"
+    path.write_text('{"task": "a", "seed": 0, "metric": 1.5}\n{"task": "a", "se', encoding="utf-8")
+    cells = price["cells"].Cells(path, ("task", "seed"))
+    assert cells.has(task="a", seed=0)
+    assert not cells.has(task="a", seed=1)
+    cells.add({"task": "a", "seed": 1, "metric": 2.5})
+    again = price["cells"].Cells(path, ("task", "seed"))
+    assert [cell["metric"] for cell in again.all] == [1.5, 2.5]
+
+
+def test_what_is_enqueued_lies_in_the_space_that_optuna_draws_from(price: dict[str, ModuleType], records: dict[str, Any]) -> None:
+    optuna = pytest.importorskip("optuna")
+    prior, space = price["prior"], importlib.import_module("studies").Space()
+    whole = prior.known(records)
+    study = optuna.create_study()
+    for recipe in prior.eligible(records):
+        row = whole.recipes[recipe]
+        asked = space.nearest(row, LENGTH)
+        study.enqueue_trial(asked)
+        trial = study.ask()
+        found = space.suggested(trial)
+        assert trial.params == asked, "Optuna draws anew what it does not know"
+        assert found["optimizer"]["name"] == row["optimizer"]["name"]
+        assert found["schedule"]["name"] == row["schedule"]["name"]
+        assert ("average" in found) == ("average" in row)
 
 
 def test_rows_trained_again_replace_what_was_recorded_of_them_and_nothing_else(price: dict[str, ModuleType], tmp_path: Path) -> None:

@@ -1,187 +1,181 @@
 """Live: our race and the peers on the same tasks with the same training loop, at the same price of work.
 
-Run: python benchmarks/price/live_peers.py DATA_FOLDER [--tasks NAME ...] [--seeds 3] [--prices 2 8]
-Needs optuna. A peer runs as its documentation advises for several processes: two workers of one thread each on one study in a journal file.
-Its space is that of space.toml, continuous where that draws: optimizer, lr, schedule, clip, shrinkage, averaging, and the task's losses.
-A peer's price is the steps of all its trials over the length. What it hands back is its best completed trial, else its best trial.
+Run: python benchmarks/price/live_peers.py DATA_FOLDER CELLS.jsonl [--tasks NAME ...] [--peers NAME ...] [--seeds 3] [--prices 2 8]
+     python benchmarks/price/live_peers.py --table CELLS.jsonl
+Killed at any time, it goes on where it was. Needs optuna. How a study runs is in studies.py.
+
+Our race and the enqueued portfolio are learned from the other families of tasks alone. What our race hands back is its pick by valid, even
+where audit overruled it. Its price counts steps as a peer's does (with its looks, as `choose` counts, it is `work` in the cells), and
+where it is above the name of the plan, studies may spend as much on that task and seed.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
-import random
 import tempfile
-import tomllib
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
+import ranged
 import torch
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from prior import eligible, held_out, known
+from cells import Cells
+from prior import eligible, held_out, known, strange_to
+from ranges import tested
 from records import TaskRecords, load
-from space import SPACE, losses_of
+from scale import scale
+from studies import KINDS, LOOKS, on_audit, study_of
 from tasks import TASKS, Task
 
 import fallline
 from fallline._bench import Diverged
-from fallline._judge import link_of, predict
 from fallline._planning import length_of
-from fallline._prior import _recipe, loss_part
-from fallline._recipe import Frame
-from fallline._setting import Setting, prepare
+from fallline._prior import _recipe, baseline, loss_part
+from fallline._ranking import plain_loss
+from fallline._recipe import Frame, Recipe
+from fallline._setting import Setting, prepare, threads
 from fallline._step import start
 
-WORKERS = 2
-LOOKS = 20
 TASKS_LIVE = ("bike", "fashion", "names_gru", "shoppers")  # one of each family that trains fastest, and a table of classes
+OURS, DEFAULT, RANGED = "fallline", "AdamW default", "AdamW, warm-up and cosine after an lr range test"
+PEERS = (OURS, DEFAULT, RANGED, *KINDS)  # ours first: where its race cost more than the price, peers may spend as much
+AT_ANY_PRICE = (DEFAULT, RANGED)  # one training, whatever is left to spend
 
 
-def suggested(trial: optuna.Trial, space: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the space, as Optuna draws it."""
-    draws = {draw["optimizer"]: draw for draw in space["draw"] if draw["optimizer"] in ("adamw", "muon", "nesterov", "nadam", "rmsprop")}
-    name = trial.suggest_categorical("optimizer", list(draws))
-    low, high = draws[name]["lr"]
-    optimizer: dict[str, Any] = {"name": name, "lr": trial.suggest_float(f"lr_{name}", low, high, log=True)}
-    if "beta2" in draws[name]:
-        optimizer["beta2"] = trial.suggest_categorical("beta2", draws[name]["beta2"])
-    schedules, clips = ({str(kind): kind for kind in space["shared"][part]} for part in ("schedule", "clip"))
-    row: dict[str, Any] = {
-        "optimizer": optimizer,
-        "schedule": schedules[trial.suggest_categorical("schedule", list(schedules))],
-        "clip": clips[trial.suggest_categorical("clip", list(clips))],
-        "shrinkage": trial.suggest_float("shrinkage", 0.0, 3.0),
-        "loss": trial.suggest_int("loss", 0, 4),
-    }
-    if trial.suggest_categorical("averaged", [False, True]):
-        row["average"] = {"share": 0.01}
-    return row
-
-
-def parameters(task: TaskRecords, recipe: int) -> dict[str, Any]:
-    """A recipe of our portfolio as Optuna's parameters; literature's own decay is read as the nearest shrinkage."""
-    row = task.rows[recipe % len(task.rows)]
-    name = row["optimizer"]["name"]
-    lr, decay = row["optimizer"]["lr"], row["optimizer"].get("weight_decay", 0.0)
-    return {
-        "optimizer": name,
-        f"lr_{name}": lr,
-        **({"beta2": row["optimizer"].get("beta2", 0.999)} if name in ("adamw", "nadam") else {}),
-        "schedule": str(row["schedule"]),
-        "clip": str(row.get("clip", {"name": "none"})),
-        "shrinkage": min(row.get("shrinkage", lr * decay * task.facts["length"]), 3.0),
-        "loss": 0,
-        "averaged": recipe >= len(task.rows),
-    }
-
-
-def worker(setting: Setting, storage: str, kind: str, seed: int, price: float, spent: Any) -> None:
-    """Trials of one study until the price is spent."""
-    torch.set_num_threads(1)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    space = tomllib.loads(SPACE.read_text(encoding="utf-8"))
-    sampler = optuna.samplers.RandomSampler(seed=seed) if kind == "random search" else optuna.samplers.TPESampler(seed=seed)
-    pruner = optuna.pruners.NopPruner() if kind == "random search" else optuna.pruners.HyperbandPruner(1, LOOKS, 3)
-    study = optuna.load_study(study_name="study", storage=JournalStorage(JournalFileBackend(storage)), sampler=sampler, pruner=pruner)
-    length, losses, sign = length_of(setting), losses_of(setting.profile, setting.judge), setting.judge.sign
-
-    def objective(trial: optuna.Trial) -> float:
-        row = suggested(trial, space)
-        name, settings = losses[row["loss"]]
-        recipe = _recipe(row, loss_part(name, setting.profile, setting.problem, settings), setting.profile, Frame(length, 0, LOOKS, 0))
-        bench = setting.bench_of(0, 0)
-        training = start(bench, recipe)
+def alone(setting: Setting, recipe: Recipe) -> float:
+    """The metric on audit of one training, looked at as all others are."""
+    with threads(1):
+        training = start(setting.bench_of(0, recipe.seed), recipe)
         try:
             for look in range(1, LOOKS + 1):
-                before = training.step
-                training.run(round(look * length / LOOKS))
-                value = sign * training.look()
-                with spent.get_lock():
-                    spent.value += (training.step - before) / length
-                    over = spent.value >= price
-                trial.report(value, look)
-                if over or (look < LOOKS and trial.should_prune()):
-                    trial.set_user_attr("audit", audit(setting, training.final(), recipe))
-                    if over:
-                        study.stop()
-                    raise optuna.TrialPruned
-        except Diverged as error:
-            raise optuna.TrialPruned from error
-        trial.set_user_attr("audit", audit(setting, training.final(), recipe))
-        return sign * (training.best.value if recipe.keep == "best" and training.best else value)
-
-    while spent.value < price:
-        study.optimize(objective, n_trials=1)
+                training.run(round(look * recipe.steps / LOOKS))
+                training.look()
+        except Diverged:
+            return math.nan
+        return on_audit(setting, training.final(), recipe)
 
 
-def audit(setting: Setting, model: torch.nn.Module, recipe: Any) -> float:
-    outputs, targets = predict(model, setting.bench_of(0, 0).data.sweep("audit", setting.device))
-    return float(setting.judge.value(outputs, targets, link_of(recipe, setting.problem)))
+def by_default(setting: Setting, seed: int) -> dict[str, Any]:
+    recipe = baseline(setting.problem, setting.profile, Frame(length_of(setting), seed, LOOKS, 0))
+    return {"metric": alone(setting, recipe), "paid": 1.0}
 
 
-def peer(setting: Setting, kind: str, seed: int, price: float, enqueued: list[dict[str, Any]]) -> float:
-    """The audit metric of what a peer hands back."""
-    context = multiprocessing.get_context("fork")
-    with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/journal"
-        study = optuna.create_study(study_name="study", storage=JournalStorage(JournalFileBackend(path)), direction="minimize")
-        for known_good in enqueued:
-            study.enqueue_trial(known_good)
-        spent = context.Value("d", 0.0)
-        workers = [context.Process(target=worker, args=(setting, path, kind, seed + 100 * k, price, spent)) for k in range(WORKERS)]
-        for process in workers:
-            process.start()
-        for process in workers:
-            process.join()
-        done = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
-        some = done or [t for t in study.trials if t.intermediate_values and "audit" in t.user_attrs]
-        best = min(some, key=lambda t: t.value if t.value is not None else min(t.intermediate_values.values()), default=None)
-        return float(best.user_attrs["audit"]) if best is not None else math.nan
+def by_range_test(setting: Setting, seed: int) -> dict[str, Any]:
+    """The range test from this seed's weights, and AdamW at its lr with warm-up and cosine, the best look kept as candidates keep it."""
+    with threads(1):
+        lrs, losses = tested(setting, seed)
+    lr = ranged.within(ranged.suggestion(lrs, losses))
+    row = {"optimizer": {"name": "adamw", "lr": lr}, "schedule": {"name": "cosine", "warmup": ranged.WARMUP}}
+    profile, problem, length = setting.profile, setting.problem, length_of(setting)
+    recipe = _recipe(row, loss_part(plain_loss(profile), profile, problem), profile, Frame(length, seed, LOOKS, 0))
+    return {"metric": alone(setting, recipe), "paid": round(1 + len(losses) / length, 3), "lr": lr}
 
 
-def ours(task: Task, data: Path, seed: int, price: float) -> tuple[float, float, float]:
-    """(metric, the baseline's metric, work price) of our race."""
+def by_us(task: Task, data: Path, seed: int, price: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         verdict = fallline.choose(task.open(data), price=price, seed=seed, out=Path(folder) / "run")
-    facts = verdict.document["verdict"]
-    return facts["metric"], facts["baseline"], verdict.document["cost"]["price_work"]
+    document = verdict.document
+    cost, length = document["cost"], document["problem"]["length_steps"]
+    return {
+        "metric": verdict.comparison.mine, "paid": round(cost["steps"] / length, 3), "work": cost["price_work"],
+        "status": verdict.status, "engine": document["plan"]["engine"],
+    }  # fmt: skip
+
+
+def wanted(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The cells in the order of their worth: a seed of everything before the next seed."""
+    found = []
+    for seed in range(args.seeds):
+        for name in args.tasks:
+            for peer in args.peers:
+                prices = [0.0] if peer in AT_ANY_PRICE else args.prices
+                found += [{"task": name, "peer": peer, "price": price, "seed": seed} for price in prices]
+    return found
+
+
+def record(args: argparse.Namespace, cells: Cells) -> None:
+    records = load()
+    whole, among = known(records), eligible(records)
+    settings: dict[str, Setting] = {}
+    left = [cell for cell in wanted(args) if not cells.has(**cell)]
+    for number, cell in enumerate(left, start=1):
+        name, peer, price, seed = (cell[key] for key in ("task", "peer", "price", "seed"))
+        task = next(one for one in TASKS if one.name == name)
+        if name not in settings:
+            settings[name] = prepare(task.open(args.data), seed=0)
+        began = time.monotonic()
+        if peer == OURS:
+            with strange_to(records, whole, name, among):
+                found = by_us(task, args.data, seed, price)
+        elif peer in AT_ANY_PRICE:
+            found = by_default(settings[name], seed) if peer == DEFAULT else by_range_test(settings[name], seed)
+        else:
+            order = [whole.recipes[recipe] for recipe in held_out(records, whole, name, among)]
+            paid = [one["paid"] for one in cells.all if all(one[key] == {**cell, "peer": OURS}[key] for key in cells.keys)]
+            found = study_of(settings[name], KINDS[peer], name, seed, max([price, *paid]), order)
+        cells.add({**cell, **found, "wall_s": round(time.monotonic() - began, 1)})
+        print(f"{number} of {len(left)}: {name}, {peer}, price {price:g}, seed {seed}: {found['metric']:.5g}", flush=True)
+
+
+def mean_and_error(values: Sequence[float], digits: Callable[[float], str]) -> str:
+    """The mean of seeds and its standard error."""
+    if not values:
+        return ""
+    error = f" ± {np.std(values, ddof=1) / math.sqrt(len(values)):.2g}" if len(values) > 1 else ""
+    return f"{digits(float(np.mean(values)))}{error}"
+
+
+def table(cells: Sequence[Mapping[str, Any]], records: Mapping[str, TaskRecords]) -> None:
+    """The metric and the regret of everybody, with what was paid. A peer that had nothing to hand back has the default's regret."""
+    tasks = [task for task in TASKS if any(cell["task"] == task.name for cell in cells)]
+    prices = sorted({cell["price"] for cell in cells} - {0.0})
+    seeds = len({cell["seed"] for cell in cells})
+    print(f"{seeds} seed{'s' * (seeds > 1)}, torch {torch.__version__}; mean ± standard error over seeds (price paid)\n")
+    print(f"| price | peer | {' | '.join(f'{task.name}: {task.metrics[0]}' for task in tasks)} | mean regret |")
+    print("|---|---|" + "---|" * (len(tasks) + 1))
+    for price in prices:
+        for peer in PEERS:
+            shown, by_seed = [], dict[int, list[float]]()
+            for task in tasks:
+                mine = [c for c in cells if (c["task"], c["peer"]) == (task.name, peer) and c["price"] in (0.0, price)]
+                metrics = [cell["metric"] for cell in mine if math.isfinite(cell["metric"])]
+                nothing = len(mine) - len(metrics)
+                paid = f" ({np.mean([cell['paid'] for cell in mine]):.2f})" if mine else ""
+                shown.append(mean_and_error(metrics, "{:.5g}".format) + (f", {nothing} without" if nothing else "") + paid)
+                of_task, sign = scale(records[task.name]), records[task.name].sign
+                for cell in mine if of_task.shown else ():
+                    regret = of_task.regret(sign * cell["metric"]) if math.isfinite(cell["metric"]) else 1.0
+                    by_seed.setdefault(cell["seed"], []).append(regret)
+            regrets = [float(np.mean(values)) for values in by_seed.values()]
+            print(f"| {price:g} | {peer} | {' | '.join(shown)} | {mean_and_error(regrets, '{:.2f}'.format)} |")
+    references = ", ".join(
+        f"{task.name} {abs(scale(records[task.name]).default):.5g} and {abs(scale(records[task.name]).reference):.5g}" for task in tasks
+    )
+    print(f"\nregret 1 and 0, from the records: {references}")
+    unshown = [task.name for task in tasks if not scale(records[task.name]).shown]
+    print(f"not in the mean regret, since the two lie within two standard errors: {', '.join(unshown) or 'none'}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("cells", type=Path)
+    parser.add_argument("--table", action="store_true", help="print what is there and train nothing")
     parser.add_argument("--tasks", nargs="*", default=list(TASKS_LIVE))
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--prices", nargs="*", type=float, default=[2.0, 8.0])
     args = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    random.seed(0)
-    records = load()
-    whole, among = known(records), eligible(records)
-    kinds: dict[str, Callable[[TaskRecords, list[int]], list[dict[str, Any]]]] = {
-        "random search": lambda task, order: [],
-        "Optuna TPE + Hyperband": lambda task, order: [],
-        "the same, our portfolio enqueued": lambda task, order: [parameters(task, recipe) for recipe in order],
-    }
-    print("| task | metric | price | default | fallline (its price) | " + " | ".join(kinds) + " |\n|" + "---|" * (5 + len(kinds)))
-    for name in args.tasks:
-        task = next(one for one in TASKS if one.name == name)
-        setting = prepare(task.open(args.data), seed=0)
-        order = held_out(records, whole, name, among)
-        for price in args.prices:
-            found = [ours(task, args.data, seed, price) for seed in range(args.seeds)]
-            mine, base, cost = (np.mean([one[k] for one in found]) for k in range(3))
-            theirs = [
-                np.mean([peer(setting, kind, s, price, made(records[name], order)) for s in range(args.seeds)])
-                for kind, made in kinds.items()
-            ]
-            cells = [name, task.metrics[0], f"{price:g}", f"{base:.5g}", f"{mine:.5g} ({cost:.1f})", *(f"{value:.5g}" for value in theirs)]
-            print(f"| {' | '.join(cells)} |", flush=True)
+    cells = Cells(args.cells, ("task", "peer", "price", "seed"))
+    if args.table:
+        table(cells.all, load())
+        return
+    if args.data is None:
+        parser.error("DATA_FOLDER is missing")
+    record(args, cells)
 
 
 if __name__ == "__main__":
