@@ -34,7 +34,7 @@ from fallline.engines.replay import Record, Replay
 
 ROOT = Path(__file__).resolve().parents[1]
 LENGTH = 1000
-PRICE = ("records", "replayed", "prior", "null", "ranged", "cells", "build_prior", "build_guide")
+PRICE = ("records", "replayed", "prior", "null", "null_live", "ranged", "cells", "build_prior", "build_guide")
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +169,16 @@ def test_shrinkage_is_decay_that_carries_over_to_another_length() -> None:
 def test_equal_recipes_are_called_better_in_at_most_one_race_of_twenty(price: dict[str, ModuleType], records: dict[str, Any]) -> None:
     rates = price["null"].rates(records, 1800)
     assert np.mean([counts["better"] for counts in rates.values()]) <= 0.05
+
+
+def test_a_live_race_with_nothing_to_find_differs_from_its_plan_in_seeds_alone(price: dict[str, ModuleType]) -> None:
+    plan = make_plan(setting(), price=3.5, seed=7, constraints=Constraints())
+    null = price["null_live"].nothing_to_find(plan)
+    seeds = [candidate.recipe.seed for candidate in null.candidates]
+    assert replace(null, candidates=plan.candidates) == plan
+    assert len(seeds) == len(plan.candidates) == len({*seeds, 7, 8}) - 2, "the baseline's own seeds are no candidate's"
+    assert max(seeds) < 7 + price["null_live"].APART
+    assert {replace(candidate.recipe, seed=7) for candidate in null.candidates} == {plan.baseline}
 
 
 def test_the_guide_shows_what_the_records_say(price: dict[str, ModuleType]) -> None:
