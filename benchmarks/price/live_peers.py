@@ -33,6 +33,7 @@ from tasks import TASKS, Task
 import fallline
 from fallline._bench import Diverged
 from fallline._planning import length_of
+from fallline._portfolio import WORST
 from fallline._prior import _recipe, baseline, loss_part
 from fallline._ranking import plain_loss
 from fallline._recipe import Frame, Recipe
@@ -148,6 +149,7 @@ def table(cells: Sequence[Mapping[str, Any]], records: Mapping[str, TaskRecords]
                 of_task, sign = scale(records[task.name]), records[task.name].sign
                 for cell in mine if of_task.shown else ():
                     regret = of_task.regret(sign * cell["metric"]) if math.isfinite(cell["metric"]) else 1.0
+                    regret = min(max(regret, -1.0), WORST)  # as report.py cuts them
                     by_seed.setdefault(cell["seed"], []).append(regret)
             regrets = [float(np.mean(values)) for values in by_seed.values()]
             print(f"| {price:g} | {peer} | {' | '.join(shown)} | {mean_and_error(regrets, '{:.2f}'.format)} |")

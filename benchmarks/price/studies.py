@@ -208,7 +208,8 @@ def _worker(setting: Setting, path: str, name: str, kind: Kind, seed: int, sampl
         leaves(value)
         return value
 
-    while spent.value < price - 1e-9:
+    parent = multiprocessing.parent_process()
+    while spent.value < price - 1e-9 and parent is not None and parent.is_alive():  # a program that was killed leaves no study running
         study.optimize(objective, n_trials=1)
 
 
