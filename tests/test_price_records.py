@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -34,24 +31,6 @@ from fallline.engines.replay import Record, Replay
 
 ROOT = Path(__file__).resolve().parents[1]
 LENGTH = 1000
-PRICE = ("records", "replayed", "prior", "null", "null_live", "ranged", "cells", "build_prior", "build_guide")
-
-
-@pytest.fixture(scope="module")
-def price() -> Iterator[dict[str, ModuleType]]:
-    """The modules of benchmarks/price and tools, which are no package."""
-    path, folders = list(sys.path), [str(ROOT / "benchmarks" / "price"), str(ROOT / "tools")]
-    sys.path[:0] = folders
-    yield {name: importlib.import_module(name) for name in PRICE}
-    sys.path[:] = path
-    for name, module in list(sys.modules.items()):
-        if str(Path(getattr(module, "__file__", None) or "nowhere").parent) in folders:
-            del sys.modules[name]
-
-
-@pytest.fixture(scope="module")
-def records(price: dict[str, ModuleType]) -> dict[str, Any]:
-    return price["records"].load()  # type: ignore[no-any-return]  # a module found by its name
 
 
 def setting() -> Setting:
@@ -171,16 +150,6 @@ def test_equal_recipes_are_called_better_in_at_most_one_race_of_twenty(price: di
     assert np.mean([counts["better"] for counts in rates.values()]) <= 0.05
 
 
-def test_a_live_race_with_nothing_to_find_differs_from_its_plan_in_seeds_alone(price: dict[str, ModuleType]) -> None:
-    plan = make_plan(setting(), price=3.5, seed=7, constraints=Constraints())
-    null = price["null_live"].nothing_to_find(plan)
-    seeds = [candidate.recipe.seed for candidate in null.candidates]
-    assert replace(null, candidates=plan.candidates) == plan
-    assert len(seeds) == len(plan.candidates) == len({*seeds, 7, 8}) - 2, "the baseline's own seeds are no candidate's"
-    assert max(seeds) < 7 + price["null_live"].APART
-    assert {replace(candidate.recipe, seed=7) for candidate in null.candidates} == {plan.baseline}
-
-
 def test_the_guide_shows_what_the_records_say(price: dict[str, ModuleType]) -> None:
     guide = price["build_guide"]
     found = guide.tables()
@@ -198,88 +167,6 @@ def test_every_plan_of_the_product_has_its_replayed_twin(price: dict[str, Module
                 shape.recipes, shape.second_losses, shape.finish, shape.middle_keep,
             )  # fmt: skip
             assert bool(rules.halfway and rules.finish > 1) == shape.halfway
-
-
-def test_the_peer_of_one_range_test_is_the_nearest_recipe_and_has_no_more_to_do(
-    price: dict[str, ModuleType], records: dict[str, Any]
-) -> None:
-    ranged = price["ranged"]
-    assert set(ranged.suggested()) == set(records)
-    for name, task in records.items():
-        tested = ranged.STEPS / task.facts["length"]
-        for seed, lr in enumerate(ranged.suggested()[name][ranged.RULE]):
-            curve = ranged.replayed(task, seed)
-            assert np.isnan(curve.at(tested)), "the test alone hands back nothing"
-            ended = curve.at(1 + tested)
-            assert ended == curve.at(20), "after its training it is flat"
-            recipes = [k for k in ranged.like_it(task) if task.finals[k, 1] == ended]
-            decades = {k: abs(np.log10(task.rows[k]["optimizer"]["lr"] / lr)) for k in ranged.like_it(task)}
-            assert min(decades, key=lambda k: decades[k]) in recipes
-            assert all(task.rows[k]["optimizer"]["name"] == "adamw" and task.rows[k]["schedule"]["name"] == "cosine" for k in recipes)
-
-
-@pytest.mark.parametrize("falls_at", [1e-4, 1e-2])
-def test_an_lr_range_test_suggests_an_lr_below_the_one_of_least_loss(price: dict[str, ModuleType], falls_at: float) -> None:
-    ranged = price["ranged"]
-    lrs = ranged.rates()
-    assert lrs[0] == pytest.approx(1e-7)
-    assert lrs[-1] == pytest.approx(10)
-    away = np.log10(np.array(lrs) / falls_at)
-    losses = list(1 - 1 / (1 + np.exp(-4 * away)) + 5 * np.clip(away - 1.5, 0, None) ** 2)
-    found = {rule: ranged.suggestion(lrs, losses, rule) for rule in ranged.RULES}
-    least = lrs[int(np.argmin(ranged.smoothed(losses)))]
-    assert found["a tenth of the lr of least loss"] == pytest.approx(least / 10)
-    assert falls_at <= found["steepest descent"] < 10 * falls_at, "where it falls, a little late for the smoothing"
-    assert lrs[0] < found["valley"] < least
-    assert ranged.suggestion(lrs[:12], losses[:12]) == ranged.OTHERWISE, "a test that broke off says nothing"
-
-
-def test_a_race_strange_to_a_task_has_the_list_that_never_saw_its_family(price: dict[str, ModuleType], records: dict[str, Any]) -> None:
-    prior = price["prior"]
-    whole, among = prior.known(records), prior.eligible(records)
-    here = setting()
-    frame = Frame(500, 0, 20, 0)
-
-    def raced() -> list[str]:
-        return [c.name for c in candidates(here.problem, here.profile, here.judge, Constraints(), frame, count=4, second_losses=0)]
-
-    before = raced()
-    for name, task in records.items():
-        held = prior.unseen_among(records, whole, name, among)
-        assert not [other for other in held.tasks if records[other].facts["family"] == task.facts["family"]]
-        facts = Facts.read(task.facts)
-        assert [among[k] for k in held.order(facts, 16)] == prior.held_out(records, whole, name, among)
-        with prior.strange_to(records, whole, name, among):
-            assert raced() == [held.recipes[k]["name"] for k in held.order(Facts.of(here.profile), 4)]
-    assert raced() == before
-
-
-def test_a_long_program_goes_on_behind_a_line_that_a_kill_cut_short(price: dict[str, ModuleType], tmp_path: Path) -> None:
-    path = tmp_path / "cells.jsonl"
-    path.write_text('{"task": "a", "seed": 0, "metric": 1.5}\n{"task": "a", "se', encoding="utf-8")
-    cells = price["cells"].Cells(path, ("task", "seed"))
-    assert cells.has(task="a", seed=0)
-    assert not cells.has(task="a", seed=1)
-    cells.add({"task": "a", "seed": 1, "metric": 2.5})
-    again = price["cells"].Cells(path, ("task", "seed"))
-    assert [cell["metric"] for cell in again.all] == [1.5, 2.5]
-
-
-def test_what_is_enqueued_lies_in_the_space_that_optuna_draws_from(price: dict[str, ModuleType], records: dict[str, Any]) -> None:
-    optuna = pytest.importorskip("optuna")
-    prior, space = price["prior"], importlib.import_module("studies").Space()
-    whole = prior.known(records)
-    study = optuna.create_study()
-    for recipe in prior.eligible(records):
-        row = whole.recipes[recipe]
-        asked = space.nearest(row, LENGTH)
-        study.enqueue_trial(asked)
-        trial = study.ask()
-        found = space.suggested(trial)
-        assert trial.params == asked, "Optuna draws anew what it does not know"
-        assert found["optimizer"]["name"] == row["optimizer"]["name"]
-        assert found["schedule"]["name"] == row["schedule"]["name"]
-        assert ("average" in found) == ("average" in row)
 
 
 def test_rows_trained_again_replace_what_was_recorded_of_them_and_nothing_else(price: dict[str, ModuleType], tmp_path: Path) -> None:
