@@ -90,7 +90,7 @@ def test_a_race_strange_to_a_task_has_the_list_that_never_saw_its_family(price: 
         held = prior.unseen_among(records, whole, name, among)
         assert not [other for other in held.tasks if records[other].facts["family"] == task.facts["family"]]
         facts = Facts.read(task.facts)
-        assert [among[k] for k in held.order(facts, 16)] == prior.held_out(records, whole, name, among)
+        assert [among[k] for k in held.order(facts, prior.SIZE)] == prior.held_out(records, whole, name, among)
         with prior.strange_to(records, whole, name, among):
             assert raced() == [held.recipes[k]["name"] for k in held.order(Facts.of(here.profile), 4)]
     assert raced() == before

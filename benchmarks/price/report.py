@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from peers import PEERS
 from prior import eligible, held_out, known
-from records import TaskRecords, load
+from records import AUDIT, TaskRecords, load
 from replayed import PLANS, Picked, race
 from scale import Scale, scale
 
