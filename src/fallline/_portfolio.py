@@ -97,7 +97,7 @@ class Portfolio:
         while left and len(chosen) < count:
             seats = np.array([sum(self.families[other] == self.families[recipe] for other in chosen) for recipe in left])
             scores = weights @ np.minimum(best[:, None], self.regret[:, left]) + COST_WEIGHS * cost[left] + SEAT_WEIGHS * seats
-            chosen.append(left.pop(int(np.argmin(scores))))
+            chosen.append(left.pop(int(np.argmin(scores.round(9)))))  # ties go by the file, not by how a machine's sums round
             best = np.minimum(best, self.regret[:, chosen[-1]])
         return chosen
 
