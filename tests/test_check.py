@@ -259,3 +259,10 @@ def test_watching_changes_no_bit_of_the_training_and_leaves_no_hook() -> None:
 
 def test_a_loop_that_steps_nothing_is_a_finding_and_no_error() -> None:
     assert found(looped("no step"), 5.0)[0] == "FL403"
+
+
+def test_a_series_with_a_trend_is_checked_by_its_own_flags_and_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
+    source = Path(__file__).parents[1] / "examples" / "data" / "mauna_loa_co2_weekly.csv.gz"
+    flags = ["--target", "co2", "--time", "date", "--horizon", "26", "--lookback", "104", "--run-for", "0", "--fail-on", "info"]
+    assert main(["check", str(source), *flags]) == 0
+    assert capsys.readouterr().out.startswith("No findings")

@@ -221,6 +221,12 @@ def test_the_next_commands_can_be_typed(tmp_path: Path, monkeypatch: pytest.Monk
     assert f"fallline train '{tmp_path.name}/my table.csv' --target y --batch-size 32 --recipe {tmp_path.name}/recipe.toml" in text
 
 
+def test_where_nothing_better_was_found_the_next_command_looks_for_what_is_wrong(tmp_path: Path) -> None:
+    assert "fallline check" not in told(tmp_path, document())
+    text = told(tmp_path, changed(status="no difference shown", winner="baseline"))
+    assert "my table.csv' --target y --batch-size 32  # whether something keeps this training from learning" in text
+
+
 class Terminal(io.StringIO):
     """A terminal that keeps what it is shown."""
 

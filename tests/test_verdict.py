@@ -95,7 +95,7 @@ def test_rows_that_belong_together_widen_the_interval() -> None:
 
 def test_assumed_noise_is_the_upper_quartile_carried_to_the_end_and_never_below_what_records_say() -> None:
     pairs = [(10.0, 12.0), (10.0, 10.2), (10.0, 11.0)]
-    found = assumed_noise(pairs, "min", 1.0, 0.02)
+    found = assumed_noise(pairs, "min", 1.0, 0.08)
     assert found is not None
     carried = [((a - b) / ((a + b) / 2)) ** 2 / 2 for a, b in pairs]
     assert found.variance == pytest.approx(np.quantile(carried, 0.75))
@@ -120,6 +120,18 @@ def test_assumed_noise_calls_equal_recipes_different_in_about_one_case_of_twenty
             false += not low <= 0 <= high
             trials += 1
     assert false / trials < 0.08, "nominally 5 %, with the verdict resting on seeds alone"
+
+
+def test_two_seeds_that_part_before_they_learn_are_believed_up_to_twice_the_deviation_of_records() -> None:
+    parted = assumed_noise([(0.02, 0.6)], "max", 0.86, 0.05, late=[0.86, 0.86, 0.86])
+    moving = assumed_noise([(0.02, 0.6)], "max", 0.86, 0.05, late=[0.5, 0.7, 0.86])
+    unknown = assumed_noise([(0.02, 0.6)], "max", 0.86, 0.0, late=[0.86, 0.86, 0.86])
+    assert parted is not None
+    assert moving is not None
+    assert unknown is not None
+    assert math.sqrt(parted.variance) == pytest.approx(2 * 0.05 * math.sqrt(0.86 * 0.14))
+    assert moving.variance > parted.variance, "it has not come to rest"
+    assert unknown.variance > 10 * parted.variance, "without records the reading is all there is"
 
 
 def test_a_baseline_that_still_moves_at_its_end_is_not_taken_for_settled() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BETTER, NO_DIFFERENCE, WORSE = "better", "no difference shown", "worse"
 CONFIDENCE = 0.95  # the field's convention
+BELIEVED = 4.0  # times the variance of records or last looks: seeds that part before they learn say little (docs/architecture.md)
 RECORDS_WEIGH = 4.0  # degrees of freedom that the records stand for: tables differ in noise by a factor of ten, so not more
 
 
@@ -139,15 +140,18 @@ def assumed_noise(
     by luck (its squared difference lies below a tenth of its mean one time in four), so the variance is not let fall below the moderated
     one, (d0 s0^2 + s^2) / (d0 + 1) on d0 + 1 degrees of freedom (Smyth 2004), with s0 from `usual`, the relative deviation on recorded
     tasks like this one. Nor is it let fall below the upper quartile of (a - b)^2 / 2 over neighbours in `late`, the last looks of that
-    recipe: where it still moves from look to look, another seed is another look (benchmarks/price/null.py).
+    recipe: where it still moves from look to look, another seed is another look (benchmarks/price/null.py). A reading is believed up to
+    BELIEVED times the larger of the two.
     """
     carry = noise_follows(direction, level)
     readings = [(carry((a + b) / 2) * (a - b)) ** 2 / 2 for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
     if not readings:
         return None
     read, scale = float(np.quantile(readings, 0.75)), relative_noise(direction, level)
-    floor = read if scale is None else (RECORDS_WEIGH * (usual * scale) ** 2 + read) / (RECORDS_WEIGH + 1)
     moves = float(np.quantile([(a - b) ** 2 / 2 for a, b in pairwise(late)] or [0.0], 0.75))
+    if usual and scale is not None:
+        read = min(read, BELIEVED * max((usual * scale) ** 2, moves))
+    floor = read if scale is None else (RECORDS_WEIGH * (usual * scale) ** 2 + read) / (RECORDS_WEIGH + 1)
     return SeedNoise(max(read, floor, moves), RECORDS_WEIGH + 1, assumed=True)
 
 

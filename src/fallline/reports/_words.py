@@ -209,4 +209,6 @@ def next_commands(doc: Mapping[str, Any], folder: Path, origin: Mapping[str, Any
     source = source_words(origin)
     if source:
         commands.append((f"fallline train {source} --recipe {run}/recipe.toml", "train it again"))
+        if doc["verdict"]["status"] != "better":
+            commands.append((f"fallline check {source}", "whether something keeps this training from learning"))
     return commands

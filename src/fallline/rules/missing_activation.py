@@ -78,5 +78,28 @@ def _recurrent() -> Problem:
     return numbers(model=lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 8), nn.Linear(8, 1)))
 
 
+def _side_by_side() -> Problem:
+    import torch
+    from torch import nn
+
+    class Branches(nn.Module):
+        """A linear model in two parts, as DLinear is: a layer for the mean of the columns, a layer for what is left."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.level, self.rest = nn.Linear(6, 1), nn.Linear(6, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            level = x.mean(dim=1, keepdim=True).expand_as(x)
+            return self.level(level) + self.rest(x - level)  # type: ignore[no-any-return]
+
+    return numbers(model=Branches)
+
+
 FIRES: Cases = {"three linear layers in a row": _straight}
-SILENT: Cases = {"activations between": numbers, "a single layer": _one_layer, "one bend is enough": _recurrent}
+SILENT: Cases = {
+    "activations between": numbers,
+    "a single layer": _one_layer,
+    "one bend is enough": _recurrent,
+    "linear layers side by side": _side_by_side,
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,10 @@ from fallline.signals import Signal, Unavailable, Window
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from fallline.signals._setup import Setup
+
 ROWS = 32
+BENT = 1e-3  # far above what rounding bends: whether layers follow each other is asked only of what may be straight
 STRETCH = 4.0  # inputs are taken this much farther out, where bends show
 
 
@@ -80,8 +83,37 @@ def measure(window: Window) -> Linearity:
         raise Unavailable("the output does not vary")
     spread = max(float(torch.cat(results[:2]).std()), 1e-12)
     bend = float((results[2] - (results[0] + results[1]) / 2).abs().max()) / spread
+    if bend < BENT and not _in_a_row(setup, model, order, inputs):
+        raise Unavailable("its layers with weights stand side by side, none behind another")
     sizes = tuple((int(w.shape[0]), int(w[0].numel())) for _, m in order for w in list(m.parameters(recurse=False))[:1])
     return Linearity(bend=bend, layers=tuple(path for path, _ in order), sizes=sizes)
+
+
+def _in_a_row(setup: Setup, model: nn.Module, order: Sequence[tuple[str, nn.Module]], inputs: Any) -> bool:
+    """Whether any of the layers gets something else once another gives something else."""
+    import torch
+
+    def given() -> dict[str, Tensor]:
+        got: dict[str, Tensor] = {}
+
+        def keep(path: str, values: tuple[Any, ...]) -> None:
+            if values and isinstance(values[0], torch.Tensor):
+                got.setdefault(path, values[0].clone())
+
+        handles = [module.register_forward_pre_hook(lambda _, values, path=path: keep(path, values)) for path, module in order]
+        setup.judged(model, inputs)
+        for handle in handles:
+            handle.remove()
+        return got
+
+    plain = given()
+    for _, module in order[:-1]:
+        moved = module.register_forward_hook(lambda _, __, output: 2 * output + 1 if isinstance(output, torch.Tensor) else output)
+        other = given()
+        moved.remove()
+        if any(not torch.equal(value, other[path]) for path, value in plain.items() if path in other):
+            return True
+    return False
 
 
 def _without_zeros(model: nn.Module, seed: int) -> None:

@@ -48,6 +48,10 @@ def check(
     task: flags.Task = None,
     time: flags.Time = None,
     group: flags.Group = None,
+    text: flags.Text = None,
+    horizon: flags.Horizon = None,
+    lookback: flags.Lookback = None,
+    covariates: flags.Covariates = None,
     positive: flags.Positive = None,
     epochs: flags.Epochs = None,
     batch_size: flags.BatchSize = None,
@@ -55,9 +59,7 @@ def check(
     run_for: RunFor = "30s",
     fix: Fix = False,
     price: Price = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", help="Wall time after which --fix tries nothing more: 5m.", metavar="TIME")
-    ] = None,
+    budget: Budget = None,
     seed: Annotated[int, typer.Option("--seed", help="Of splits, initial weights and batches, for --fix.", min=0)] = 0,
     device: flags.Device = None,
     out: Annotated[str | None, typer.Option("--out", help="A folder, new or empty, for what --fix keeps.", metavar="FOLDER")] = None,
@@ -76,8 +78,8 @@ def check(
         from fallline.doors import open_problem
 
         problem = open_problem(
-            source, target=target, metric=metric, direction=direction, task=task, time=time, group=group, positive=positive,
-            epochs=epochs, batch_size=batch_size,
+            source, target=target, metric=metric, direction=direction, task=task, time=time, group=group, text=text,
+            horizon=horizon, lookback=lookback, covariates=covariates, positive=positive, epochs=epochs, batch_size=batch_size,
         )  # fmt: skip
         repair = None
         if fix:
