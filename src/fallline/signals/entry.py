@@ -18,11 +18,13 @@ class Entry:
     apart: float  # largest over smallest spread of its columns
     changed: bool  # the model has made something else of the inputs
     learned: bool  # ... with weights, or a norm's statistics
+    relative: bool  # ... and takes a level out of each case: inputs that are all larger by one give it the same
 
 
 def measure(window: Window) -> Entry:
     import torch
 
+    from fallline._batches import tree_map
     from fallline._kinds import NORMS
 
     setup = window.setup
@@ -43,6 +45,8 @@ def measure(window: Window) -> Entry:
     made.model.train()
     try:
         setup.forward(made.model, inputs)
+        once = len(seen)
+        setup.forward(made.model, tree_map(lambda leaf: leaf + 1 if leaf.is_floating_point() else leaf, inputs))
     finally:
         for handle in handles:
             handle.remove()
@@ -56,7 +60,12 @@ def measure(window: Window) -> Entry:
     spreads = spreads[spreads > 1e-12]
     apart = float(spreads.max() / spreads.min()) if spreads.numel() else 1.0
     std = float(value.std()) if value.numel() > 1 else 0.0
-    return Entry(place=place, mean=float(value.mean()), std=std, apart=apart, changed=not same, learned=bool(norms) or weighted)
+    later = seen[once][1] if once < len(seen) else None
+    moved = float((later.detach().double() - value).abs().max()) if isinstance(later, torch.Tensor) and later.shape == value.shape else 1.0
+    return Entry(
+        place=place, mean=float(value.mean()), std=std, apart=apart, changed=not same, learned=bool(norms) or weighted,
+        relative=moved < 1e-3 * max(std, 1e-12),
+    )  # fmt: skip
 
 
 ENTRY = Signal(name="entry", title="What the first layer gets", cost="passes", measure=measure)
