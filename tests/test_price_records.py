@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,17 @@ def test_shrinkage_is_decay_that_carries_over_to_another_length() -> None:
 def test_equal_recipes_are_called_better_in_at_most_one_race_of_twenty(price: dict[str, ModuleType], records: dict[str, Any]) -> None:
     rates = price["null"].rates(records, 1800)
     assert np.mean([counts["better"] for counts in rates.values()]) <= 0.05
+
+
+def test_the_lrs_that_lose_nothing_are_read_off_the_curvature_of_regret(price: dict[str, ModuleType], records: dict[str, Any]) -> None:
+    prior = price["build_prior"]
+    whole = prior.known(records)
+    rates = np.log10([row["optimizer"]["lr"] for row in next(iter(records.values())).rows] * 2)
+    peaks = np.linspace(-3.0, -1.5, len(whole.tasks))[:, None]
+    planted = replace(whole, regret=0.1 + 0.4 * (rates - peaks) ** 2)  # each task has its best lr elsewhere
+    found = prior.lr_within(records, planted)
+    assert found["adamw"] == pytest.approx(10 ** math.sqrt(0.05 / 0.4), abs=0.06)
+    assert portfolio().lr_within == prior.lr_within(records, whole), "run tools/build_prior.py --write"
 
 
 def test_the_guide_shows_what_the_records_say(price: dict[str, ModuleType]) -> None:

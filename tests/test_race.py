@@ -121,6 +121,18 @@ def test_dear_plans_try_fewer_recipes_where_rung_one_is_a_fifth() -> None:
     assert narrowed(shape_for(3.5), 400, 100) == shape_for(3.5)
 
 
+def test_the_verdict_says_which_lrs_would_do_as_well_and_nothing_of_a_baseline_that_is_kept(tmp_path: Path) -> None:
+    document = fallline.choose(small(), price=2, optimizer="adamw", out=tmp_path / "run").document
+    lr = document["recipe"]["optimizer"]["lr"]
+    assert document["verdict"]["winner"] != "baseline"
+    low, high = document["verdict"]["lr_interval"]
+    assert low < lr < high
+    assert any("loses less than a twentieth of the gain" in reason for reason in document["reasons"])
+    kept = fallline.choose(small(), price=2, optimizer="sgd", lr=1e-7, out=tmp_path / "kept").document
+    assert kept["verdict"]["winner"] == "baseline"
+    assert kept["verdict"]["lr_interval"] is None
+
+
 def test_plan_twenty_draws_around_the_best_and_runs_three_seeds(tmp_path: Path) -> None:
     verdict = fallline.choose(small(600, epochs=4), price=20, out=tmp_path / "run")
     names = [row["name"] for row in verdict.document["candidates"]]

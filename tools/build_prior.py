@@ -40,9 +40,13 @@ SIZE = 40  # recipes that the dearest plan takes from the list
 HEADER = """\
 # The portfolio, written by tools/build_prior.py from benchmarks/price/records.npz; do not edit.
 # `regret` of a task: one number a recipe, 0 = the best recorded, 1 = AdamW's default, cut at 2; `cost`: a step's time in AdamW's.
+# `lr_within`: an lr within this factor of an optimizer's best loses less than a twentieth of what there is to gain.
 # `shrinkage` is weight decay as lr x decay x steps; `average.share` the window of averaged weights as a share of the length.
 schema = 3
 """
+LOST = 0.05  # of regret, a twentieth: what two nearly equal recipes of a list differ by
+RATES = 5  # fewer recorded lrs make no parabola
+FAR_OFF = 1.5  # regrets beyond say that lr is wrong, and not how the valley is shaped
 
 
 def regrets(records: Mapping[str, TaskRecords]) -> Floats:
@@ -155,6 +159,34 @@ def held_out(records: Mapping[str, TaskRecords], whole: Portfolio, name: str, am
     return unseen(records, whole, name, family=family).order(Facts.read(records[name].facts), SIZE, among)
 
 
+def lr_within(records: Mapping[str, TaskRecords], whole: Portfolio) -> dict[str, float]:
+    """For each optimizer with enough recorded lrs: within what factor of its best lr less than LOST of regret is lost.
+
+    On every task a parabola of regret over log lr is fitted to the set-ups with the plain loss, the better of raw and averaged weights; the
+    median of the curvatures counts.
+    """
+    rows = next(iter(records.values())).rows
+    plain: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        if not row["loss"]:
+            plain.setdefault(str(row["optimizer"]["name"]), []).append(number)
+    found = {}
+    for name, numbers in plain.items():
+        rates = np.log10([rows[number]["optimizer"]["lr"] for number in numbers])
+        if len(set(rates)) < RATES:
+            continue
+        curvatures = []
+        for regret in whole.regret:
+            better = np.fmin(regret[numbers], regret[[number + len(rows) for number in numbers]])
+            near = better < FAR_OFF  # NaN is not
+            if near.sum() > 3:  # three points lie on a parabola whatever they say
+                curvatures.append(np.polyfit(rates[near], better[near], 2)[0])
+        curvature = float(np.median(curvatures)) if curvatures else 0.0
+        if curvature > 0:
+            found[name] = round(10 ** math.sqrt(LOST / curvature), 1)
+    return found
+
+
 def worth(whole: Portfolio, orders: Mapping[str, list[int]], count: int) -> float:
     """Mean over tasks of the best regret among the first `count` recipes of each task's order."""
     return float(np.mean([whole.regret[k, orders[name][:count]].min() for k, name in enumerate(whole.tasks)]))
@@ -162,7 +194,7 @@ def worth(whole: Portfolio, orders: Mapping[str, list[int]], count: int) -> floa
 
 def written(records: Mapping[str, TaskRecords], whole: Portfolio, among: Sequence[int]) -> str:
     """portfolio.toml."""
-    lines = [HEADER]
+    lines = [HEADER, f"lr_within = {_toml(lr_within(records, whole))}", ""]
     for recipe in among:
         lines += [
             "[[recipe]]",

@@ -14,7 +14,9 @@ from fallline._budget import spoken
 from fallline._decide import Decided, few_examples
 from fallline._entered import BASELINE, Entered, shown
 from fallline._plan import FEW_EXAMPLES
+from fallline._portfolio import portfolio
 from fallline._race import Race
+from fallline._recipe import Recipe
 from fallline._verdict import BETTER, CONFIDENCE, NO_DIFFERENCE, WORSE
 
 WORDS = {
@@ -50,6 +52,7 @@ def document_of(race: Race, decided: Decided, problem_facts: dict[str, Any], pla
             "compared_at": decided.compared_at,
             "overruled": decided.overruled,
             "winner": winner.trial.name,
+            "lr_interval": None if winner is race.baseline else lr_interval(winner.trial.recipe),
         },
         "cost": cost(race, plain_s, decided.splits),
         "candidates": [row(race, entry) for entry in ranked(race)],
@@ -61,6 +64,12 @@ def document_of(race: Race, decided: Decided, problem_facts: dict[str, Any], pla
         said.append("Collect more data, or pay a price of 8 for more splits of the same rows.")
     document["reasons"] = said + reasons(race, decided, document)
     return document
+
+
+def lr_interval(recipe: Recipe) -> list[float] | None:
+    """The lrs about a recipe's own that lose next to nothing, as recorded tasks have it; None where they say nothing of its optimizer."""
+    factor = None if recipe.optimizer.own else portfolio().lr_within.get(recipe.optimizer.name)
+    return None if factor is None or recipe.lr is None else [float(f"{recipe.lr * times:.3g}") for times in (1 / factor, factor)]
 
 
 def ranked(race: Race) -> list[Entered]:
@@ -148,6 +157,13 @@ def reasons(race: Race, decided: Decided, document: dict[str, Any]) -> list[str]
         gap = race.sign * (runner.value - winner.value)
         side = "behind" if gap >= 0 else "ahead, within a quarter of the noise, but dearer"
         said.append(f"The runner-up, {runner.trial.name}, ends {shown(abs(gap))} {side} on valid ({metric}, {better} is better).")
+    span = document["verdict"]["lr_interval"]
+    if span is not None:
+        name, lr = winner.trial.recipe.optimizer.name, winner.trial.recipe.lr
+        said.append(
+            f"On recorded tasks {name} loses less than a twentieth of the gain within a factor of {portfolio().lr_within[name]:g} of its "
+            f"best lr; if {lr:.3g} is that here, {span[0]:.2g} to {span[1]:.2g} will do."
+        )
     if race.cut:
         said.append("The budget ended before the plan did; what was left out is marked in the table.")
     spent = document["cost"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
@@ -71,6 +71,7 @@ class Portfolio:
     directions: tuple[str, ...]  # of that metric
     noise: Floats  # (tasks,) what another seed does to AdamW's default, as `relative_noise` has it
     settled: Floats  # (tasks,) the same of the best recipe of the task, whose lr falls to its end
+    lr_within: Mapping[str, float] = field(default_factory=dict)  # optimizer -> factor of its best lr that loses next to nothing
 
     @cached_property
     def families(self) -> tuple[str, ...]:
@@ -157,4 +158,5 @@ def portfolio() -> Portfolio:
         directions=tuple(task["direction"] for task in tasks),
         noise=np.array([task["noise"] for task in tasks], dtype=np.float64),
         settled=np.array([task["settled"] for task in tasks], dtype=np.float64),
+        lr_within=data["lr_within"],
     )
