@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from peers import PEERS
 from prior import eligible, held_out, known
-from records import AUDIT, TaskRecords, load
+from records import AUDIT, VALID, TaskRecords, load
 from replayed import PLANS, Picked, race
 from scale import Scale, scale
 
@@ -39,6 +39,15 @@ def ours(task: TaskRecords, order: list[int], price: float) -> Picked:
     return race(task, order, PLANS[max(p for p in PLANS if p <= price)], anchored)
 
 
+def whole_list(task: TaskRecords, order: list[int], price: float) -> float:
+    """Audit of the best on valid among all candidates of a plan, were each of them trained in full."""
+    rules = PLANS[max(p for p in PLANS if p <= price)]
+    anchored = next((with_loss(task, recipe) for recipe in order if with_loss(task, recipe)), [])
+    field = [*order[: rules.recipes], *anchored[: rules.losses]]
+    ended = [recipe for recipe in field if math.isfinite(task.finals[recipe, VALID])]
+    return float(task.finals[min(ended, key=lambda recipe: float(task.finals[recipe, VALID])), AUDIT])
+
+
 @dataclass(frozen=True)
 class Row:
     """Regrets on one task: who -> price -> mean over seeds."""
@@ -47,6 +56,7 @@ class Row:
     scale: Scale
     regrets: dict[str, dict[float, float]]
     ours: dict[float, Picked]
+    whole_lists: dict[float, float]  # price -> regret of training a plan's candidates all in full and handing back the best on valid
     exhaustive: float  # audit of the recipe that is best on valid among all, of the seed that chose it
     curves: dict[str, list[list[tuple[float, float]]]]  # who -> a curve a seed: (price, regret)
 
@@ -72,7 +82,8 @@ def measured(job: tuple[str, int]) -> Row:
             each = [of_task.regret(audit) if math.isfinite(audit) else 1.0 for audit in audits]  # nothing yet: the default
             regrets[who][price] = float(np.mean(np.clip(each, -1.0, WORST)))
         curves[who] = [[(spent, of_task.regret(audit)) for spent, audit in curve.points] for curve in found]
-    return Row(name, of_task, regrets, picked, float(task.finals[task.best_on_valid, AUDIT]), curves)
+    lists = {price: of_task.regret(whole_list(task, order, price)) for price in PRICES}
+    return Row(name, of_task, regrets, picked, lists, float(task.finals[task.best_on_valid, AUDIT]), curves)
 
 
 def equals_ours(row: Row, who: str, target: float) -> float:
@@ -131,6 +142,8 @@ def main() -> None:
     print(f"| mean regret at price | {' | '.join(f'{price:g}' for price in PRICES)} |\n|---|{'---|' * len(PRICES)}")
     for who in ("fallline", SEEN, *PEERS):
         print(f"| {who} | {' | '.join(f'{np.mean([row.regrets[who][price] for row in rows]):.3f}' for price in PRICES)} |")
+    whole = " | ".join(f"{np.mean([row.whole_lists[price] for row in rows]):.3f}" for price in PRICES)
+    print(f"| all of fallline's candidates in full, whatever the price | {whole} |")
     print(f"| what fallline's race cost | {' | '.join(f'{np.mean([row.ours[price].price for row in rows]):.2f}' for price in PRICES)} |")
     print("\n| peer | price at which it equals our 3.5, median over tasks (20: at the dearest or never) |\n|---|---|")
     for who in PEERS:
