@@ -57,7 +57,7 @@ SHAPES = (
     ),  # a second finalist's second seed would show "better" in 62 % of races instead of 61 (benchmarks/price/seeds.py)
     Shape(20.0, recipes=40, second_losses=4, finish=6, baseline_finishes=True, halfway=True, middle_keep=8, child=True, seeds=3, rounds=2),
 )
-FEWEST = 5  # recipes: where a tenth is too short to judge, rung one costs more, and dear plans take fewer, but no fewer than the default
+FEWEST = 4  # recipes: where a tenth is too short to judge, rung one costs more and plans take fewer, but no fewer than the design has
 
 
 def shape_for(price: float) -> Shape:
