@@ -25,10 +25,11 @@ def restore_loss(loss: Any, state: Mapping[str, Any]) -> None:
 def load_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """`optimizer.load_state_dict(state)`, with every number in the precision in which it was kept.
 
-    torch casts state to the parameters' dtype: NAdam's product of momenta, kept in float32, then goes on in float64 and elsewhere.
+    torch casts state to the parameters' dtype: NAdam's product of momenta, kept in float32, then goes on in float64 and elsewhere. What
+    belongs to no parameter stands under a word instead of a number.
     """
     optimizer.load_state_dict(state)
-    saved = [values for _, values in sorted(state["state"].items())]
+    saved = [values for _, values in sorted((key, values) for key, values in state["state"].items() if isinstance(key, int))]
     order = [parameter for group in optimizer.param_groups for parameter in group["params"] if parameter in optimizer.state]
     for parameter, values in zip(order, saved, strict=False):
         for name, value in values.items():
