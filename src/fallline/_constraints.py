@@ -23,8 +23,9 @@ class Constraints:
     @classmethod
     def of(cls, given: Mapping[str, Any], losses: Sequence[str] | None = None) -> Constraints:
         """The constraints in keyword arguments; unknown names and impossible values are refused with the nearest."""
-        names, settings = {}, {}
-        known = _setting_names()
+        names: dict[str, str] = {}
+        settings: dict[str, Value] = {}
+        known = _setting_names(given)
         for key, value in given.items():
             if value is None:
                 continue
@@ -49,8 +50,10 @@ class Constraints:
     def _check_together(self) -> None:
         """A setting that the named optimizer (loss, schedule, clip) does not have would otherwise leave no candidate."""
         for key in self.settings:
-            owners = list(dict.fromkeys(kind for kind, entry in catalogue.all_entries() if key in entry.space))
-            named = [KINDS[kind](self.names[kind]) for kind in owners if kind in self.names]
+            chosen = {kind: KINDS[kind](name) for kind, name in self.names.items()}
+            having = [*catalogue.all_entries(), *chosen.items()]  # what is named may be none of those that are listed
+            owners = list(dict.fromkeys(kind for kind, entry in having if key in entry.space))
+            named = [chosen[kind] for kind in owners if kind in chosen]
             if named and not any(key in entry.space for entry in named) and all(kind in self.names for kind in set(owners)):
                 raise UsageError(f"{' and '.join(entry.name for entry in named)} has no {key}; it has {', '.join(named[0].space)}")
 
@@ -93,5 +96,8 @@ class Constraints:
         return ", ".join(shown)
 
 
-def _setting_names() -> dict[str, catalogue.Hyperparameter]:
-    return {name: hyper for _, entry in catalogue.all_entries() for name, hyper in entry.space.items()}
+def _setting_names(given: Mapping[str, Any]) -> dict[str, catalogue.Hyperparameter]:
+    """All settings that there are: those of the catalogue, and those of an optimizer that is named and not listed."""
+    named = given.get("optimizer")
+    more = catalogue.optimizer(named).space if isinstance(named, str) else {}
+    return {**{name: hyper for _, entry in catalogue.all_entries() for name, hyper in entry.space.items()}, **more}

@@ -18,7 +18,12 @@ def needs_closure(recipe: Recipe, precision: str) -> bool:
     Raises:
         UsageError: it does, and the precision cannot follow.
     """
-    asks = not recipe.optimizer.own and catalogue.optimizer(recipe.optimizer.name).closure
+    if recipe.optimizer.own:
+        return False
+    entry = catalogue.optimizer(recipe.optimizer.name)
+    asks = entry.closure
+    if entry.single and precision == "64":
+        raise UsageError(f'optimizer {entry.name} does not train in double precision; take precision "32" or another optimizer')
     if asks and precision == "16":
         advice = 'precision "16" scales the loss and cannot follow; take "bf16" or "32"'
         raise UsageError(f"optimizer {recipe.optimizer.name} evaluates the loss several times a step, and {advice}")

@@ -71,8 +71,11 @@ class Optimizer(Entry):
     measures_first: bool = False  # its first step only measures and moves nothing
     lags: bool = False  # lr is in its momentum or its average too, so that a schedule acts some steps late
     heeds_schedule: bool = True  # False: lr is read once, and no schedule acts
+    drifts: bool = False  # moves weights whose gradient is zero, by a rule of its own
+    single: bool = False  # does not train, or does not pause, in double precision
     package: str = ""  # the module beside torch that it comes from, brought by the extra `optimizers`
     matrices: bool = False  # treats matrices apart from the other parameters
+    lr_scale: str = ""  # the setting that multiplies lr for all that is no matrix; "": one lr for all
     stock: str = ""  # "torch.optim.AdamW" when build returns exactly that class
     refuses: Callable[[Profile], str] = anywhere
     lanes: LaneRule | None = None  # None: lanes of it are not stepped together
@@ -142,17 +145,33 @@ def all_topics() -> dict[str, Topic]:
     return discover("fallline.catalogue.topics", Topic)
 
 
+def _key(name: str) -> str:
+    return name.lower().replace("-", "_").replace(" ", "_")
+
+
+def _at_hand(name: str, entries: Mapping[str, Kind]) -> Kind | None:
+    """The entry with a file of its own that has this name or this alias."""
+    key = _key(name)
+    return entries.get(key) or next((entry for entry in entries.values() if key in entry.aliases), None)
+
+
+def set_aside(kind: str, name: str) -> SetAside | None:
+    """What is known under this name and is no entry."""
+    return next((known for known in SET_ASIDE if (known.kind, known.name) == (kind, _key(name))), None)
+
+
+def _refuse(kind: str, name: str, entries: Mapping[str, Kind], others: Iterable[str] = ()) -> UsageError:
+    """Why there is no such entry: it is set aside, or nothing has that name; `others` are offered only where they are near."""
+    if (aside := set_aside(kind, name)) is not None:
+        return UsageError(f"{kind} {aside.name} is no candidate: {aside.why}")
+    return unknown(kind, name, entries, aliases=[*(alias for entry in entries.values() for alias in entry.aliases), *others])
+
+
 def _named(kind: str, name: str, entries: Mapping[str, Kind]) -> Kind:
-    key = name.lower().replace("-", "_").replace(" ", "_")
-    if key in entries:
-        return entries[key]
-    for entry in entries.values():
-        if key in entry.aliases:
-            return entry
-    for known in SET_ASIDE:
-        if (known.kind, known.name) == (kind, key):
-            raise UsageError(f"{kind} {key} is no candidate: {known.why}")
-    raise unknown(kind, name, entries, aliases=[alias for entry in entries.values() for alias in entry.aliases])
+    found = _at_hand(name, entries)
+    if found is None:
+        raise _refuse(kind, name, entries)
+    return found
 
 
 def loss(name: str) -> Loss:
@@ -160,7 +179,22 @@ def loss(name: str) -> Loss:
 
 
 def optimizer(name: str) -> Optimizer:
-    return _named("optimizer", name, all_optimizers())
+    """The optimizer of this name: an entry with a file of its own, else any other of pytorch_optimizer.
+
+    With the package before it (`pytorch_optimizer:AdaBelief`) a name means the package's class, whatever else bears it.
+    """
+    entries = all_optimizers()
+    if (found := _at_hand(name, entries)) is not None:
+        return found
+    from fallline.catalogue import _library  # the record is read only for a name that has no file
+
+    within, packaged = _library.stripped(name)
+    if packaged and (same := _library.entry_of(within)):
+        return entries[same]
+    aside = None if packaged else set_aside("optimizer", name)
+    if aside is None and (other := _library.named(within)) is not None:
+        return other
+    raise _refuse("optimizer", name, entries, _library.names())
 
 
 def schedule(name: str) -> Schedule:

@@ -76,6 +76,7 @@ class Entry:
     space: Mapping[str, Hyperparameter] = field(default_factory=dict)
     example: Settings = field(default_factory=dict)  # a non-neutral value for every hyperparameter, for the contract suite
     aliases: tuple[str, ...] = ()
+    text: str = ""  # its page, where no file of its own holds it
     carries: str = ""  # module that an exported script copies whole, where `code` names something that its own module does not define
 
     def __post_init__(self) -> None:

@@ -29,7 +29,7 @@ def module_of(entry: Entry) -> ModuleType:
 
 def page(entry: Entry) -> str:
     """The page that `fallline explain` prints: the title, then the sections."""
-    return inspect.cleandoc(module_of(entry).__doc__ or "")
+    return entry.text or inspect.cleandoc(module_of(entry).__doc__ or "")
 
 
 def sections(text: str, headings: tuple[str, ...] = SECTIONS) -> dict[str, str]:

@@ -164,7 +164,8 @@ class Case:
     @property
     def peaks_differ(self) -> bool:
         """Whether groups of parameters may have lrs of their own."""
-        return self.recipe.optimizer.own or self.recipe.body_lr is not None
+        own = self.recipe.optimizer.own
+        return own or self.recipe.body_lr is not None or bool(catalogue.optimizer(self.recipe.optimizer.name).lr_scale)
 
     @property
     def reacts(self) -> bool:

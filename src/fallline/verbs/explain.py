@@ -81,9 +81,22 @@ def _found(name: str) -> list[Named]:
         found = [thing for thing in things if thing.entry.name == key] or [thing for thing in things if key in thing.aliases]
         if found:
             break
-    if not found:
-        raise unknown("name", name, [known for thing in things for known in (thing.entry.name, *thing.aliases)])
-    return found
+    return found or [_of_the_library(name, things)]
+
+
+def _of_the_library(name: str, things: list[Named]) -> Named:
+    """Any other optimizer of pytorch_optimizer, which has no file of its own.
+
+    Raises:
+        UsageError: there is none, or no race can try it.
+    """
+    from fallline.catalogue import _library, optimizer, set_aside
+
+    within, packaged = _library.stripped(name)
+    if packaged or _library.knows(within) or set_aside("optimizer", name) is not None:
+        entry = optimizer(name)
+        return Named("optimizer", entry, entry.aliases)
+    raise unknown("name", name, [known for thing in things for known in (thing.entry.name, *thing.aliases)], aliases=_library.names())
 
 
 def _page(thing: Named, lang: Language) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import torch
 
 
+PINNED = '"fallline[optimizers]"'
+
+
 def lr(default: float, why: str, low: float = 1e-5, high: float = 1.0) -> Hyperparameter:
     """The hyperparameter `lr` of an optimizer: its peak, drawn on a logarithmic scale."""
     return Hyperparameter(default=default, why=why, low=low, high=high, log=True, above_zero=True)
@@ -90,17 +93,29 @@ def l2(why: str = "torch's default: no decay unless asked for", high: float = 1e
     return Hyperparameter(default=0.0, why=why, low=1e-6, high=high, log=True)
 
 
+def library_class(name: str) -> type[torch.optim.Optimizer]:
+    """The class `name` of pytorch_optimizer.
+
+    Raises:
+        UsageError: the package is not installed, or has no such class.
+    """
+    try:
+        package = importlib.import_module("pytorch_optimizer")
+    except ModuleNotFoundError as error:
+        raise UsageError(f"optimizer {name} {EXTRA}") from error
+    found = getattr(package, name, None)
+    if found is None:
+        raise UsageError(f"the installed pytorch_optimizer has no {name}; take the version of the extra: pip install --upgrade {PINNED}")
+    return found  # type: ignore[no-any-return]  # the package is not typed
+
+
 def library(name: str, groups: list[dict[str, Any]], decay: float, **settings: Any) -> torch.optim.Optimizer:
     """The optimizer `name` of pytorch_optimizer.
 
     Raises:
         UsageError: the package is not installed.
     """
-    try:
-        package = importlib.import_module("pytorch_optimizer")
-    except ModuleNotFoundError as error:
-        raise UsageError(f"optimizer {name} {EXTRA}") from error
-    return getattr(package, name)(torch_groups(groups, decay), **settings)  # type: ignore[no-any-return]  # the package is not typed
+    return library_class(name)(torch_groups(groups, decay), **settings)
 
 
 def needs_matrices(profile: Profile) -> str:
