@@ -16,7 +16,7 @@ from torch import nn
 
 import fallline
 from fallline import catalogue
-from fallline._demands import judging
+from fallline._demands import backward_keeping_graph, judging
 from fallline._errors import UsageError
 from fallline._loop import LoopTraining
 from fallline._recipe import Average, Part
@@ -25,6 +25,7 @@ from fallline.testing.optimizers import bowl, descend, parameters_of
 from fallline.testing.optimizers import start as fresh
 
 ASKING = [name for name, entry in catalogue.all_optimizers().items() if entry.closure]
+GRAPH = [name for name, entry in catalogue.all_optimizers().items() if entry.graph_every is not None] + ["adahessian"]
 SWITCHING = [name for name, entry in catalogue.all_optimizers().items() if entry.switches]
 
 HALVED = """
@@ -157,6 +158,57 @@ def test_an_optimizer_for_one_batch_is_refused_where_there_are_more(name: str) -
     problem = fallline.Problem(model=Still, train=rows(200, 1), metric="mae", batch_size=16, epochs=2)
     with pytest.raises(UsageError, match=f"optimizer {name} needs the whole of train in one batch"):
         fallline.choose(problem, price=1, optimizer=name)
+
+
+# Second derivatives ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GRAPH)
+@pytest.mark.parametrize("more", [{}, {"accumulate": 2}, {"precision": "bf16"}, {"precision": "64"}], ids=str)
+def test_gradients_can_be_differentiated_again_at_the_steps_that_want_it(name: str, more: dict[str, Any]) -> None:
+    needed(name)
+    entry = catalogue.optimizer(name)
+    for clip in ("none", "norm", "value", "unit", "percentile"):
+        part = Part(clip, {**catalogue.clip(clip).defaults()})
+        training = start(bench(**more), recipe(optimizer=chosen(entry, {}), clip=part, steps=12, evaluations=1))
+        training.advance(12)
+        assert all(parameter.grad is None for parameter in training.model.parameters()), "a graph that is kept fills the memory"
+        assert all(tensor.isfinite().all() for tensor in training.model.parameters())
+
+
+def test_gradients_that_keep_their_graph_are_those_of_backward_and_are_added_up() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    for _ in range(2):
+        model(x).square().mean().backward()
+    plain = [parameter.grad for parameter in model.parameters()]
+    model.zero_grad()
+    for _ in range(2):
+        backward_keeping_graph(model(x).square().mean(), list(model.parameters()))
+    for mine, theirs in zip(model.parameters(), plain, strict=True):
+        assert mine.grad is not None
+        assert torch.equal(mine.grad, theirs)
+        assert mine.grad.requires_grad
+    model.zero_grad()
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_what_keeps_no_graph_refuses_the_optimizer(name: str) -> None:
+    needed(name)
+    part = chosen(catalogue.optimizer(name), {})
+    with pytest.raises(UsageError, match="cannot follow"):
+        start(bench(precision="16"), recipe(optimizer=part))
+    where = bench(loop=lambda model, loss, optimizer, scheduler, loader: None)
+    with pytest.raises(UsageError, match="keeps no graph"):
+        LoopTraining.start(where, recipe(optimizer=part))
+
+
+@pytest.mark.parametrize("name", GRAPH)
+@pytest.mark.parametrize("more", ["", "accumulate=2"])
+def test_the_script_keeps_the_graph_where_training_does(name: str, more: str, tmp_path: Path, check_same: Checker) -> None:
+    needed(name)
+    text = check_same(opened(tmp_path / "work", more=more), {"optimizer": chosen(catalogue.optimizer(name), {}), "keep": "best"})
+    assert "backward_keeping_graph(loss, parameters)" in text
 
 
 # Other weights to judge --------------------------------------------------------------------------------------------------------------

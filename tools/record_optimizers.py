@@ -26,10 +26,10 @@ PACKAGE = "pytorch_optimizer"
 
 FAMILY = {
     "sgd": "AccSGD AggMo Fromage Gravity PID PNM QHM ROSE SGDP SGDSaI SGDW SRMM TAM VSGD",
-    "adaptive": """AdaBelief AdaBound AdaFactor AdaGC Adai Adalite AdamC AdaMod AdamP AdamS AdamWSN AdaNorm AdaPNM AdaSmooth AdaTAM
-        ADOPT Aida Amos AvaGrad BCOS CAME DiffGrad DualAdam EmoFact EmoNavi EXAdam FAdam FlashAdamW Grams
-        GrokFastAdamW Kate LaProp MADGRAD MSVAG Nero NovoGrad PAdam QHAdam SimplifiedAdEMAMix SM3 SPAM
-        StableAdamW StableSPAM SWATS Yogi""",
+    "adaptive": """AdaBelief AdaBound AdaFactor AdaGC AdaHessian Adai Adalite AdamC AdaMod AdamP AdamS AdamWSN AdaNorm AdaPNM
+        AdaSmooth AdaTAM ADOPT Aida Amos AvaGrad BCOS CAME DiffGrad DualAdam EmoFact EmoNavi EXAdam FAdam
+        FlashAdamW Grams GrokFastAdamW Kate LaProp MADGRAD MSVAG Nero NovoGrad PAdam QHAdam SimplifiedAdEMAMix
+        SM3 SPAM StableAdamW StableSPAM SWATS Yogi""",
     "sign": "Ano EmoLynx FOCUS SignSGD Tiger",
     "matrix": "AdaGO AdaMuon Alice DASH Kron NorMuon RACS SCION SPlus",
     "averaged": "ScheduleFreeRAdam",
@@ -49,6 +49,7 @@ ENTRIES = {
     "Adam": "adam", "AdamW": "adamw", "NAdam": "nadam", "RMSprop": "rmsprop", "SGD": "sgd", "LBFGS": "lbfgs",
     "Adan": "adan", "AdEMAMix": "ademamix", "DAdaptAdam": "dadapt_adam", "Lamb": "lamb", "LARS": "lars", "Lion": "lion", "MARS": "mars",
     "Prodigy": "prodigy", "ScheduleFreeAdamW": "schedule_free_adamw", "ScheduleFreeSGD": "schedule_free_sgd", "SOAP": "soap",
+    "SophiaH": "sophia",
 }  # fmt: skip
 SAME = "the entry {} is the same rule; take that"
 WITHOUT_RANK = "projects groups that carry a rank, which recipes do not give, and is AdamW without"

@@ -1,9 +1,9 @@
-"""Demands: what some optimizers ask of a loop beyond `step()`: the loss again, or other weights while they are judged."""
+"""Demands: what some optimizers ask of a loop beyond `step()`: the loss again, its second derivatives, or other weights to judge."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -28,6 +28,31 @@ def needs_closure(recipe: Recipe, precision: str) -> bool:
         advice = 'precision "16" scales the loss and cannot follow; take "bf16" or "32"'
         raise UsageError(f"optimizer {recipe.optimizer.name} evaluates the loss several times a step, and {advice}")
     return asks
+
+
+def graph_every(recipe: Recipe, precision: str) -> int:
+    """Every how many steps the recipe's optimizer wants gradients that can be differentiated again; 0: never.
+
+    Raises:
+        UsageError: it wants them, and the precision cannot follow.
+    """
+    if recipe.optimizer.own:
+        return 0
+    entry = catalogue.optimizer(recipe.optimizer.name)
+    if entry.graph_every is None:
+        return 0
+    if precision == "16":
+        advice = 'precision "16" scales the loss and cannot follow; take "bf16" or "32"'
+        raise UsageError(f"optimizer {recipe.optimizer.name} reads second derivatives, and {advice}")
+    return entry.graph_every({**entry.defaults(), **recipe.optimizer.settings})
+
+
+def backward_keeping_graph(loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> None:
+    """`loss.backward()`, with gradients that can be differentiated again; they are added to those that are there."""
+    gradients = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is not None:
+            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
 
 def step_with_closure(optimizer: torch.optim.Optimizer, model: torch.nn.Module, gradients: Callable[[], torch.Tensor]) -> torch.Tensor:

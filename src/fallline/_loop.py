@@ -57,8 +57,11 @@ class LoopTraining:
         problem = bench.problem
         self.loss = build_loss(recipe, problem, next(model.parameters(), None))
         self.optimizer = build_optimizer(recipe, model, problem, self.loss)
-        if not recipe.optimizer.own and catalogue.optimizer(recipe.optimizer.name).closure:
-            raise UsageError(f"optimizer {recipe.optimizer.name} calls a closure, which your own loop does not give it; take another")
+        entry = None if recipe.optimizer.own else catalogue.optimizer(recipe.optimizer.name)
+        if entry is not None and entry.closure:
+            raise UsageError(f"optimizer {entry.name} calls a closure, which your own loop does not give it; take another")
+        if entry is not None and entry.graph_every is not None:
+            raise UsageError(f"optimizer {entry.name} reads second derivatives, for which your own loop keeps no graph; take another")
         self.batches = bench.data.batches(recipe.seed, bench.device)
         self.curve = None if recipe.schedule.own else lr_curve(recipe)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]

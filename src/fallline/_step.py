@@ -19,7 +19,7 @@ from fallline._adapt import adapt
 from fallline._average import Average
 from fallline._batches import STEP, reseeder, stream
 from fallline._bench import Diverged, Look, Workbench, autocast, materialise, step_plateau
-from fallline._demands import judging, needs_closure, step_with_closure
+from fallline._demands import backward_keeping_graph, graph_every, judging, needs_closure, step_with_closure
 from fallline._errors import RefusedError
 from fallline._kept import load_state, loss_state, restore_loss
 from fallline._parts import build_clip, build_loss, build_optimizer, build_scheduler, lr_curve
@@ -51,6 +51,7 @@ class Training:
         self.loss = build_loss(recipe, problem, next(self.model.parameters(), None))
         self.optimizer = build_optimizer(recipe, self.model, problem, self.loss)
         self.closure = needs_closure(recipe, problem.precision)
+        self.graph_every = graph_every(recipe, problem.precision)
         self.clip = build_clip(recipe, problem)
         self.own_scheduler = build_scheduler(recipe, self.optimizer, problem) if recipe.schedule.own else None
         self.curve = None if recipe.schedule.own else lr_curve(recipe)
@@ -146,7 +147,10 @@ class Training:
                     loss: Tensor = loss_of(output, target if classes or own_loss else target.to(output.dtype))
                 if accumulate > 1:
                     loss = loss / accumulate
-                (loss if scaler is None else scaler.scale(loss)).backward()
+                if self.graph_every and step % self.graph_every == 0:
+                    backward_keeping_graph(loss, parameters)
+                else:
+                    (loss if scaler is None else scaler.scale(loss)).backward()
                 parts.append(loss.detach())
             if scaler is not None and clip is not None:
                 scaler.unscale_(optimizer)

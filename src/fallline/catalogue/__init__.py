@@ -67,6 +67,7 @@ class Optimizer(Entry):
     passes_per_step: int = 1  # forward-backward passes that one step costs
     full_batch: bool = False  # only meaningful when a batch is the whole of train
     closure: bool = False  # evaluates the loss itself: step(closure)
+    graph_every: Callable[[Settings], int] | None = None  # steps, from the first on, whose gradients it differentiates again: every so many
     switches: bool = False  # eval() puts the weights that it wants judged in the place of those that it trains, train() undoes that
     measures_first: bool = False  # its first step only measures and moves nothing
     lags: bool = False  # lr is in its momentum or its average too, so that a schedule acts some steps late

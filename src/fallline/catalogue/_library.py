@@ -122,6 +122,8 @@ def entry_from(name: str, row: Mapping[str, Any]) -> Optimizer:
         code=_coder(row),
         state_copies=row["state_copies"],
         decay=row["decay"],
+        graph_every=(lambda h: int(row["graph_every"])) if "graph_every" in row else None,
+        passes_per_step=row.get("passes_per_step", 1),
         lr_scale=SCALE if SCALE in settings else "",
         refuses=needs_matrices if row["family"] == "matrix" else anywhere,
         package=PACKAGE,
@@ -211,6 +213,8 @@ def _page(row: Mapping[str, Any]) -> str:
         "": "Decay stays off: it has none, or one that is neither decoupled nor coupled by the usual formula.",
     }
     demands = [said for flag, said in SAID.items() if flag in row]
+    if "graph_every" in row:
+        demands.append("It differentiates the gradients again, which costs about two passes more and which every layer must allow.")
     if "passed" in row:
         demands.append(f"Unlike in the library, {' and '.join(f'{key} is {value}' for key, value in row['passed'].items())}.")
     if SCALE in row["settings"]:

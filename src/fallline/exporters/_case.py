@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fallline import catalogue
+from fallline._demands import graph_every
 from fallline._errors import UsageError
 from fallline._journal import read
 from fallline._parts import lr_curve
@@ -145,6 +146,11 @@ class Case:
     def closure(self) -> bool:
         """Whether the optimizer evaluates the loss itself."""
         return not self.recipe.optimizer.own and catalogue.optimizer(self.recipe.optimizer.name).closure
+
+    @property
+    def graph_every(self) -> int:
+        """Every how many steps the optimizer wants gradients that can be differentiated again; 0: never."""
+        return graph_every(self.recipe, self.setup["precision"])
 
     @property
     def switches(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fallline._adapt import change_head
-from fallline._demands import step_with_closure
+from fallline._demands import backward_keeping_graph, step_with_closure
 from fallline._head import Head
 from fallline.exporters._batching import forward, rows_call, seed_everything
 from fallline.exporters._case import Case
@@ -67,7 +67,7 @@ def _loop(page: Page, case: Case) -> None:
     """The straight loop: one step after another, with a look at valid where the recipe has one."""
     recipe, setup, main = case.recipe, case.setup, page.main
     clip = clip_code(page, case)
-    if clip:
+    if clip or case.graph_every:
         main.append('parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]')
     if recipe.schedule.own:
         main.append("scheduler = given.scheduler" + ("(optimizer)" if setup["own"]["scheduler"] == "function" else ""))
@@ -131,11 +131,24 @@ def _forward_and_backward(page: Page, case: Case) -> list[str]:
     lines += ahead
     if accumulates:
         lines.append("loss = loss / ACCUMULATE")
-    lines.append("scaler.scale(loss).backward()" if setup["precision"] == "16" else "loss.backward()")
+    lines += _backward(page, case)
     if not accumulates:
         return lines
     page.setting("ACCUMULATE", setup["accumulate"], "batches a step")
     return ["for k in range(step * ACCUMULATE, (step + 1) * ACCUMULATE):", *(f"    {line}" for line in lines)]
+
+
+def _backward(page: Page, case: Case) -> list[str]:
+    """The statement that makes gradients, such as can be differentiated again where the optimizer wants it."""
+    plain = "scaler.scale(loss).backward()" if case.setup["precision"] == "16" else "loss.backward()"
+    if not case.graph_every:
+        return [plain]
+    page.add("Optimizer", copied(backward_keeping_graph))
+    keeping = "backward_keeping_graph(loss, parameters)"
+    if case.graph_every == 1:
+        return [keeping]
+    page.setting("GRAPH_EVERY", case.graph_every, "steps between two looks at second derivatives")
+    return ["if step % GRAPH_EVERY == 0:", f"    {keeping}", "else:", f"    {plain}"]
 
 
 def _closure(page: Page, case: Case, clip: str) -> list[str]:

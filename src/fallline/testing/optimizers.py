@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fallline._demands import judging
+from fallline._demands import backward_keeping_graph, judging
 from fallline._kept import load_state
 from fallline.catalogue import Optimizer, Settings
 from fallline.catalogue._pages import carried
@@ -63,7 +63,10 @@ def descend(entry: Optimizer, optimizer: torch.optim.Optimizer, parameters: list
         def closure(tilts: list[torch.Tensor] = tilts) -> torch.Tensor:
             optimizer.zero_grad()
             loss = bowl(parameters) + sum((tilt * parameter).sum() for tilt, parameter in zip(tilts, parameters, strict=True))
-            loss.backward()
+            if entry.graph_every is None:
+                loss.backward()
+            else:
+                backward_keeping_graph(loss, parameters)
             return loss
 
         if entry.closure:
@@ -81,6 +84,12 @@ def step_without_gradient(entry: Optimizer, optimizer: torch.optim.Optimizer) ->
         optimizer.step(lambda: torch.zeros(()))  # type: ignore[arg-type,return-value]  # torch's own signature wants a float
     else:
         optimizer.step()
+
+
+def flat(entry: Optimizer, parameter: torch.nn.Parameter) -> torch.Tensor:
+    """A gradient of zeros, such as can be differentiated again where the optimizer wants that."""
+    gradient = parameter * 0.0
+    return gradient if entry.graph_every is not None else gradient.detach()
 
 
 def _settings(entry: Optimizer) -> tuple[Settings, Settings]:
@@ -178,7 +187,7 @@ def check_decay(entry: Optimizer, seed: int = 0) -> None:
     optimizer = entry.build(groups, entry.example)
     for _ in range(3):
         for parameter in parameters_of(groups):
-            parameter.grad = torch.zeros_like(parameter)
+            parameter.grad = flat(entry, parameter)
         step_without_gradient(entry, optimizer)
     moved = iter(zip(parameters_of(groups), before, strict=True))
     for group in groups:
@@ -196,15 +205,19 @@ def check_decay(entry: Optimizer, seed: int = 0) -> None:
 
 
 def check_hyperparameters(entry: Optimizer, seed: int = 0) -> None:
-    """Every hyperparameter does something: its example, alone, changes the steps."""
+    """Every hyperparameter does something: alone, it changes the steps, from the defaults or from the example."""
     for name in entry.space:
         check_acts(entry, name, seed)
 
 
 def check_acts(entry: Optimizer, name: str, seed: int = 0) -> None:
     """One hyperparameter does something."""
-    plain, changed = (_run(entry, {**entry.defaults(), **change}, seed) for change in ({}, {name: entry.example[name]}))
-    assert not _same(plain, changed), f"{entry.name}: {name} = {entry.example[name]} changes nothing in {STEPS} steps"
+    value = entry.example[name]
+    for others in (entry.defaults(), entry.example):  # what only a bound would show may be far from it by default
+        plain, changed = (_run(entry, {**others, name: one}, seed) for one in (entry.space[name].default, value))
+        if not _same(plain, changed):
+            return
+    raise AssertionError(f"{entry.name}: {name} = {value} changes nothing in {STEPS} steps")
 
 
 def check_lr(entry: Optimizer, seed: int = 0) -> None:
@@ -235,12 +248,11 @@ def check_lr(entry: Optimizer, seed: int = 0) -> None:
 
 def check_untouched(entry: Optimizer, seed: int = 0) -> None:
     """A parameter without a gradient stays as it is, decay or not: it may be frozen or unused in this batch."""
-    import torch
 
     groups = start(seed)
     optimizer = entry.build(groups, entry.example)
     used, *unused = parameters_of(groups)
-    used.grad = torch.ones_like(used)
+    used.grad = flat(entry, used) + 1.0
     before = [parameter.detach().clone() for parameter in unused]
     step_without_gradient(entry, optimizer)
     assert _same(before, unused), f"{entry.name}: moves parameters that have no gradient"
