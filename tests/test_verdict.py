@@ -132,6 +132,9 @@ def test_two_seeds_that_part_before_they_learn_are_believed_up_to_twice_the_devi
     assert math.sqrt(parted.variance) == pytest.approx(2 * 0.05 * math.sqrt(0.86 * 0.14))
     assert moving.variance > parted.variance, "it has not come to rest"
     assert unknown.variance > 10 * parted.variance, "without records the reading is all there is"
+    near = assumed_noise([(0.6, 0.8)], "max", 0.86, 0.05, late=[0.86, 0.86, 0.86])
+    assert near is not None
+    assert near.variance > 2 * parted.variance, "two seeds that have learned and still part are believed"
 
 
 def test_a_baseline_that_still_moves_at_its_end_is_not_taken_for_settled() -> None:

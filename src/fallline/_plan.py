@@ -41,7 +41,7 @@ class Shape:
     middle_keep: int = 0  # how many go on to a second rung at 30 %; 0: no second rung
     child: bool = False  # the leader at rung one also goes on with a third of its lr
     seeds: int = 1  # seeds of the baseline and of the `seeded` best finalists
-    seeded: int = 2
+    seeded: int = 2  # the winner and who might have won: what differs is measured on both
     rounds: int = 0  # rounds of draws around the incumbents
     draws: int = 4  # candidates a round, one of them finished
     splits: int = 0  # further splits on which winner and baseline are trained again; only where examples are few
@@ -57,6 +57,7 @@ SHAPES = (
     ),  # a second finalist's second seed would show "better" in 62 % of races instead of 61 (benchmarks/price/seeds.py)
     Shape(20.0, recipes=40, second_losses=4, finish=6, baseline_finishes=True, halfway=True, middle_keep=8, child=True, seeds=3, rounds=2),
 )
+ROUNDED = 0.05  # of a training: a rung is a whole number of steps, up to half a step more than a tenth for each trial
 FEWEST = 4  # recipes: where a tenth is too short to judge, rung one costs more and plans take fewer, but no fewer than the design has
 
 
@@ -199,10 +200,15 @@ def rungs_for(length: int, steps_per_epoch: int, shape: Shape) -> tuple[int, ...
 
 
 def narrowed(shape: Shape, length: int, steps_per_epoch: int) -> Shape:
-    """The shape with as many recipes as its price pays for where rung one is more than a tenth of the length, FEWEST at least."""
-    rungs = rungs_for(length, steps_per_epoch, shape)
+    """The shape with as many recipes as its price pays for where rung one is more than a tenth of the length, FEWEST at least.
+
+    What a plan takes with a rung of exactly a tenth is its price, whatever its name says. Further rounds of draws pay for themselves.
+    """
+    rungs, most = rungs_for(length, steps_per_epoch, shape), SHAPES[-1]
+    plain = replace(shape, rounds=min(shape.rounds, most.rounds))
+    price = max(min(shape.price, most.price), expected_work(plain, 1000, (100, 300), shape.recipes + shape.second_losses))
     count = shape.recipes
-    while count > FEWEST and expected_work(shape, length, rungs, count + shape.second_losses) > shape.price:
+    while count > FEWEST and expected_work(plain, length, rungs, count + shape.second_losses) > price + ROUNDED:
         count -= 1
     return replace(shape, recipes=count)
 

@@ -95,9 +95,13 @@ class Race:
             self._more_seeds(baseline)
 
     def _calmed(self, field_: Sequence[Entered], first: int) -> list[Entered]:
-        """What diverged before rung one, once more with a tenth of its lr, to rung one: the work planned for it is there still."""
-        lower = [calmer(entry.candidate, self.plan.constraints) for entry in field_ if entry.diverged]
-        entered = [self._enter(candidate) for candidate in lower if candidate is not None]
+        """What diverged before rung one, once more with a tenth of its lr, to rung one: as many as the steps left over pay for."""
+        diverged = [entry for entry in field_ if entry.diverged]
+        paid = round(sum(first - entry.step for entry in diverged) / first)
+        tried = [entry.trial.recipe for entry in field_]
+        lower = [calmer(entry.candidate, self.plan.constraints) for entry in diverged]
+        fresh = [candidate for candidate in lower if candidate is not None and not any(map(candidate.recipe.nearly, tried))]
+        entered = [self._enter(candidate) for candidate in fresh[:paid]]
         self.advance(entered, first, "rung one, with a tenth of the lr where it diverged")
         return entered
 

@@ -125,6 +125,12 @@ class Recipe:
     def with_lr(self, lr: float) -> Recipe:
         return replace(self, optimizer=Part(self.optimizer.name, {**self.optimizer.settings, "lr": lr}))
 
+    def nearly(self, other: Recipe) -> bool:
+        """Whether the other differs by rounding of its lr at most."""
+        if self.lr is None or other.lr is None:
+            return self == other
+        return math.isclose(self.lr, other.lr, rel_tol=1e-6) and self == other.with_lr(self.lr)
+
     def looks(self) -> list[int]:
         """The steps after which valid is looked at; the last one is the end."""
         count = min(self.evaluations, max(self.steps, 1))

@@ -140,19 +140,28 @@ def assumed_noise(
     by luck (its squared difference lies below a tenth of its mean one time in four), so the variance is not let fall below the moderated
     one, (d0 s0^2 + s^2) / (d0 + 1) on d0 + 1 degrees of freedom (Smyth 2004), with s0 from `usual`, the relative deviation on recorded
     tasks like this one. Nor is it let fall below the upper quartile of (a - b)^2 / 2 over neighbours in `late`, the last looks of that
-    recipe: where it still moves from look to look, another seed is another look (benchmarks/price/null.py). A reading is believed up to
-    BELIEVED times the larger of the two.
+    recipe: where it still moves from look to look, another seed is another look (benchmarks/price/null.py). A reading from before the
+    recipe had come half the way to its level is believed up to BELIEVED times the larger of the two.
     """
     carry = noise_follows(direction, level)
-    readings = [(carry((a + b) / 2) * (a - b)) ** 2 / 2 for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
+    scale = relative_noise(direction, level)
+    moves = float(np.quantile([(a - b) ** 2 / 2 for a, b in pairwise(late)] or [0.0], 0.75))
+    most = BELIEVED * max((usual * scale) ** 2, moves) if usual and scale is not None else math.inf
+    readings = [
+        min((carry((a + b) / 2) * (a - b)) ** 2 / 2, most if hardly_begun(direction, (a + b) / 2, level) else math.inf)
+        for a, b in pairs
+        if math.isfinite(a) and math.isfinite(b)
+    ]
     if not readings:
         return None
-    read, scale = float(np.quantile(readings, 0.75)), relative_noise(direction, level)
-    moves = float(np.quantile([(a - b) ** 2 / 2 for a, b in pairwise(late)] or [0.0], 0.75))
-    if usual and scale is not None:
-        read = min(read, BELIEVED * max((usual * scale) ** 2, moves))
+    read = float(np.quantile(readings, 0.75))
     floor = read if scale is None else (RECORDS_WEIGH * (usual * scale) ** 2 + read) / (RECORDS_WEIGH + 1)
     return SeedNoise(max(read, floor, moves), RECORDS_WEIGH + 1, assumed=True)
+
+
+def hardly_begun(direction: str, value: float, level: float) -> bool:
+    """Whether a metric stood so far from its later level that most was still to learn: under half of a share, over twice an error."""
+    return value < level / 2 if direction == "max" else value > 2 * level > 0
 
 
 def noise_follows(direction: str, level: float) -> Callable[[float], float]:

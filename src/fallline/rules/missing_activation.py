@@ -78,6 +78,25 @@ def _recurrent() -> Problem:
     return numbers(model=lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 8), nn.Linear(8, 1)))
 
 
+def _shared() -> Problem:
+    import torch
+    from torch import nn
+
+    class Shared(nn.Module):
+        """Its two layers are called twice, the first time side by side."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Linear(6, 6), nn.Linear(6, 6)
+            self.head = nn.Linear(6, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.one(input=x) + self.other(input=x)
+            return self.head(input=self.one(input=x) + self.other(input=x))  # type: ignore[no-any-return]
+
+    return numbers(model=Shared)
+
+
 def _side_by_side() -> Problem:
     import torch
     from torch import nn
@@ -96,7 +115,7 @@ def _side_by_side() -> Problem:
     return numbers(model=Branches)
 
 
-FIRES: Cases = {"three linear layers in a row": _straight}
+FIRES: Cases = {"three linear layers in a row": _straight, "layers called twice, by keyword": _shared}
 SILENT: Cases = {
     "activations between": numbers,
     "a single layer": _one_layer,

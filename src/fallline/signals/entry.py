@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ def measure(window: Window) -> Entry:
 
     from fallline._batches import tree_map
     from fallline._kinds import NORMS
+    from fallline._problem import call
 
     setup = window.setup
     made = setup.make()
@@ -46,7 +48,8 @@ def measure(window: Window) -> Entry:
     try:
         setup.forward(made.model, inputs)
         once = len(seen)
-        setup.forward(made.model, tree_map(lambda leaf: leaf + 1 if leaf.is_floating_point() else leaf, inputs))
+        with contextlib.suppress(Exception):  # inputs that the user never gave may be refused; then nothing is known of them
+            call(made.model, tree_map(lambda leaf: leaf + 1 if leaf.is_floating_point() else leaf, inputs))
     finally:
         for handle in handles:
             handle.remove()

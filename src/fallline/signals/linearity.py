@@ -90,28 +90,31 @@ def measure(window: Window) -> Linearity:
 
 
 def _in_a_row(setup: Setup, model: nn.Module, order: Sequence[tuple[str, nn.Module]], inputs: Any) -> bool:
-    """Whether any of the layers gets something else once another gives something else."""
+    """Whether any of the layers gets something else once another, or itself at an earlier call, gives something else."""
     import torch
 
-    def given() -> dict[str, Tensor]:
-        got: dict[str, Tensor] = {}
+    from fallline._batches import leaves
 
-        def keep(path: str, values: tuple[Any, ...]) -> None:
-            if values and isinstance(values[0], torch.Tensor):
-                got.setdefault(path, values[0].clone())
-
-        handles = [module.register_forward_pre_hook(lambda _, values, path=path: keep(path, values)) for path, module in order]
+    def given() -> list[Tensor]:
+        """What the layers get, call by call."""
+        got: list[Tensor] = []
+        handles = [
+            module.register_forward_pre_hook(
+                lambda _, values, named: got.extend(leaf.clone() for leaf in leaves((values, named))), with_kwargs=True
+            )
+            for _, module in order
+        ]
         setup.judged(model, inputs)
         for handle in handles:
             handle.remove()
         return got
 
     plain = given()
-    for _, module in order[:-1]:
+    for _, module in order:
         moved = module.register_forward_hook(lambda _, __, output: 2 * output + 1 if isinstance(output, torch.Tensor) else output)
         other = given()
         moved.remove()
-        if any(not torch.equal(value, other[path]) for path, value in plain.items() if path in other):
+        if len(other) != len(plain) or any(not torch.equal(mine, theirs) for mine, theirs in zip(plain, other, strict=True)):
             return True
     return False
 
