@@ -20,7 +20,7 @@ from fallline._recipe import Recipe
 DEFAULT_PRICE = 3.5
 FEW_EXAMPLES = 500  # in all; below that one split cannot decide
 SHORTEST = 100  # updates; below that no setting of an optimizer shows
-LOOKS = 20  # looks at valid during a training: every 5 % of the length, as often as plateau schedules read the metric
+LOOKS = 20  # looks at valid during a training: every 5 % of the length; plateau schedules read the metric as often
 RARE_EXAMPLES = 10  # expected of the second commonest class in every look: with ten, none is drawn once in 22,000 races
 FEW_LOOKS = 10  # where so many of LEAST_ROWS would cost more than EVAL_SHARE: every 10 %, so that rung one and half keep theirs
 LEAST_ROWS = 256  # fewer examples rank by chance

@@ -52,7 +52,7 @@ ENTRY = Schedule(
         "factor": Hyperparameter(default=0.1, why="torch's default", low=0.1, high=0.7, log=True, above_zero=True),
         "patience": Hyperparameter(
             default=4,
-            why="torch has 10 epochs; of 20 looks that would leave room for one drop, this leaves room for three",
+            why="torch has 10 epochs; of 20 looks that would leave room for one drop, this leaves room for three; of 10, for one",
             low=1,
             high=8,
             whole=True,
