@@ -11,7 +11,7 @@ from fallline._plan import FEW_EXAMPLES
 from fallline._race import Race
 from fallline._verdict import BETTER, NO_DIFFERENCE, WORSE, Comparison, SeedNoise, assumed_noise, compare, example_variance, measured_noise
 
-LATE = 0.75  # from here on looks tell whether the baseline has come to rest: five of twenty, as benchmarks/price/null.py has it, three of ten
+LATE = 0.75  # from here on looks tell whether the baseline has come to rest: five of twenty (benchmarks/price/null.py), three of ten
 CHEAPER_WITHIN = 0.25  # of the paired standard error: a gap that small is no reason to prefer the dearer recipe
 
 

@@ -12,7 +12,7 @@ from fallline.policies.drop_behind import DropBehind
 if TYPE_CHECKING:
     from fallline._race import Race
 
-WELL_BEHIND = 0.2  # of the leader's lead over the baseline; on the records it saves a tenth of the work for 0.01 of regret (benchmarks/price)
+WELL_BEHIND = 0.2  # of the leader's lead over the baseline; on the records it saves a tenth of the work for 0.01 of regret
 
 
 def halfway(race: Race, going: list[Entered]) -> list[Entered]:
