@@ -59,6 +59,7 @@ REFUSED = {
     "AdaMax": SAME.format("adamax"),
     "Muon": SAME.format("muon"),
     "RAdam": SAME.format("radam"),
+    "Shampoo": "the entry shampoo is the same rule, and goes down a quadratic bowl, which this does not; take that",
     "SAM": SAME.format("sam"),
     "APOLLO": WITHOUT_RANK,
     "Fira": WITHOUT_RANK,

@@ -44,11 +44,4 @@ SET_ASIDE = (
         "torch.optim.SparseAdam",
         "takes sparse gradients only, which other optimizers cannot take; say sparse=False",
     ),
-    SetAside(
-        "optimizer",
-        "shampoo",
-        "Shampoo",
-        "pytorch_optimizer's plain form takes roots of numbers below float32's digits, so that single steps come out hundreds of times too "
-        "long; its scalable one keeps objects that no checkpoint holds; take soap, its kin",
-    ),
 )

@@ -92,7 +92,7 @@ def _shared() -> Problem:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.one(input=x) + self.other(input=x)
-            return self.head(input=self.one(input=x) + self.other(input=x))  # type: ignore[no-any-return]
+            return self.head(input=self.one(input=x) + self.other(input=x))  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     return numbers(model=Shared)
 
@@ -110,7 +110,7 @@ def _side_by_side() -> Problem:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             level = x.mean(dim=1, keepdim=True).expand_as(x)
-            return self.level(level) + self.rest(x - level)  # type: ignore[no-any-return]
+            return self.level(level) + self.rest(x - level)  # type: ignore[no-any-return]  # Module.__call__ is untyped
 
     return numbers(model=Branches)
 

@@ -1,4 +1,7 @@
-"""The contract of an optimizer: `code` is `build`, a resumed run is the unbroken one, decay acts where it should, lr is read each step."""
+"""The contract of an optimizer: `code` is `build`, a resumed run is the unbroken one, decay acts where it should, lr is read each step.
+
+Over 300 lines because the checks of one contract share their small problem and their tolerance.
+"""
 
 from __future__ import annotations
 
