@@ -232,3 +232,34 @@ def test_clipping_by_norm_keeps_the_direction(seed: int, bound: float) -> None:
     assert clip is not None
     clip(parameters)
     assert torch.cosine_similarity(gradients(parameters), gradients(start(seed, 10.0)), dim=0) > 1 - 1e-5
+
+
+def test_shampoo_s_root_is_the_inverse_fourth_root_and_bounds_what_was_not_seen() -> None:
+    from fallline.catalogue.optimizers._shampoo import inverse_fourth_root
+
+    half = torch.randn(5, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    product = half @ half.T
+    root = inverse_fourth_root(product, 1e-12)
+    whole = root @ root @ root @ root @ product
+    torch.testing.assert_close(whole / whole[0, 0], torch.eye(5, dtype=torch.float64))
+    flat = inverse_fourth_root(torch.diag(torch.tensor([1.0, 1e-30])), 1e-8)
+    assert float(flat[1, 1] / flat[0, 0]) == pytest.approx(100.0), "an eigenvalue of nothing counts as 1e-8 of the largest"
+
+
+def test_a_step_of_shampoo_is_as_long_as_adam_s() -> None:
+    from fallline.catalogue.optimizers._shampoo import Shampoo
+
+    weights = torch.zeros(4, 6)
+    mine, adams = (torch.nn.Parameter(weights.clone()) for _ in range(2))
+    shampoo = Shampoo([{"params": [mine]}], lr=0.1, betas=(0.9, 0.99), precondition_frequency=1, eps=1e-8)
+    adam = torch.optim.Adam([adams], lr=0.1, betas=(0.9, 0.99), eps=1e-8)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        before = [parameter.detach().clone() for parameter in (mine, adams)]
+        mine.grad = torch.randn(4, 6, generator=generator)
+        adams.grad = mine.grad.clone()
+        shampoo.step()
+        adam.step()
+        lengths = [float((parameter.detach() - was).norm()) for parameter, was in zip((mine, adams), before, strict=True)]
+        assert lengths[0] == pytest.approx(lengths[1], rel=1e-4)
+        assert not torch.allclose(mine, adams)
