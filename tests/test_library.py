@@ -218,11 +218,16 @@ def test_every_optimizer_of_the_package_can_be_named_or_is_refused_with_the_reas
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # some hundred seconds on a quiet core
 def test_the_record_is_what_the_contract_finds() -> None:
     pytest.importorskip("pytorch_optimizer", reason=WHERE)
     if version("pytorch_optimizer") != _library.record()["version"]:
         pytest.skip("another version is installed than the one that was recorded")
-    assert tool().recorded() == _library.record()
+    threads = torch.get_num_threads()
+    try:
+        assert tool().recorded() == _library.record()
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.slow

@@ -107,7 +107,8 @@ def optimizers() -> dict[str, type[Any]]:
 
 
 def recorded() -> dict[str, Any]:
-    """What library.toml should hold for the installed package."""
+    """What library.toml should hold for the installed package; tensors this small are slower on several threads."""
+    torch.set_num_threads(1)
     family = {name: word for word, those in FAMILY.items() for name in those.split()}
     said = metadata(PACKAGE).get_payload()
     held: dict[str, Any] = {"version": version(PACKAGE), "entries": {}, "refused": {}, "optimizers": {}}
@@ -161,7 +162,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--write", action="store_true", help="write library.toml instead of printing it")
     write = parser.parse_args().write
-    torch.set_num_threads(1)
     made = text(recorded())
     if write:
         FILE.write_text(made, encoding="utf-8")

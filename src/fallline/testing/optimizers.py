@@ -1,7 +1,4 @@
-"""The contract of an optimizer: `code` is `build`, a resumed run is the unbroken one, decay acts where it should, lr is read each step.
-
-Over 300 lines because the checks of one contract share their small problem and their tolerance.
-"""
+"""The contract of an optimizer: `code` is `build`, a resumed run is the unbroken one, decay acts where it should, lr is read each step."""
 
 from __future__ import annotations
 
@@ -11,88 +8,21 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fallline._demands import backward_keeping_graph, judging
+from fallline._demands import judging
 from fallline._kept import load_state
 from fallline.catalogue import Optimizer, Settings
 from fallline.catalogue._pages import carried
 from fallline.catalogue.optimizers import torch_groups
+from fallline.testing._bowl import STEPS as STEPS
+from fallline.testing._bowl import bowl as bowl
+from fallline.testing._bowl import descend as descend
+from fallline.testing._bowl import flat as flat
+from fallline.testing._bowl import parameters_of as parameters_of
+from fallline.testing._bowl import start as start
+from fallline.testing._bowl import step_without_gradient as step_without_gradient
 
 if TYPE_CHECKING:
     import torch
-
-STEPS = 12  # past the first five, in which RAdam takes unscaled steps
-SHAPES = {"matrix": ((4, 3), (3, 5), (2, 3, 2, 2)), "other": ((4,), (6, 2))}  # matrices and a kernel; a bias and an embedding
-
-
-def start(seed: int) -> list[dict[str, Any]]:
-    """Fresh parameters in the groups that a recipe makes: decayed matrices, and the rest."""
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-
-    def parameters(kind: str) -> list[torch.nn.Parameter]:
-        return [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES[kind]]
-
-    return [{"params": parameters(kind), "decay": kind == "matrix", "kind": kind} for kind in SHAPES]
-
-
-def parameters_of(groups: list[dict[str, Any]]) -> list[torch.nn.Parameter]:
-    return [parameter for group in groups for parameter in group["params"]]
-
-
-def bowl(parameters: list[torch.nn.Parameter]) -> torch.Tensor:
-    """A quadratic with its minimum at 3 and -3 in turn, so that rows have no common direction, and curvatures from 0.5 to 2."""
-    import torch
-
-    def part(p: torch.Tensor) -> torch.Tensor:
-        minimum = 3.0 - 6.0 * (torch.arange(p.numel()) % 2).view_as(p)
-        return (torch.linspace(0.5, 2.0, p.numel()).view_as(p) * (p - minimum) ** 2).sum()
-
-    return torch.stack([part(parameter) for parameter in parameters]).sum()
-
-
-def descend(entry: Optimizer, optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter], steps: int, first: int = 0) -> None:
-    """Steps on the bowl, tilted in a direction that depends on the number of the step alone, enough to turn some gradients round.
-
-    As in a training, what a step draws follows from its number.
-    """
-    import torch
-
-    for step in range(first, first + steps):
-        torch.default_generator.manual_seed(step)
-        generator = torch.Generator().manual_seed(step)
-        tilts = [2.0 * torch.randn(parameter.shape, generator=generator) for parameter in parameters]
-
-        def closure(tilts: list[torch.Tensor] = tilts) -> torch.Tensor:
-            optimizer.zero_grad()
-            loss = bowl(parameters) + sum((tilt * parameter).sum() for tilt, parameter in zip(tilts, parameters, strict=True))
-            if entry.graph_every is None:
-                loss.backward()
-            else:
-                backward_keeping_graph(loss, parameters)
-            return loss
-
-        if entry.closure:
-            optimizer.step(closure)  # type: ignore[arg-type]  # torch's own signature wants a float
-        else:
-            closure()
-            optimizer.step()
-
-
-def step_without_gradient(entry: Optimizer, optimizer: torch.optim.Optimizer) -> None:
-    """One step on whatever gradients there are; a closure finds nothing new."""
-    import torch
-
-    if entry.closure:
-        optimizer.step(lambda: torch.zeros(()))  # type: ignore[arg-type,return-value]  # torch's own signature wants a float
-    else:
-        optimizer.step()
-
-
-def flat(entry: Optimizer, parameter: torch.nn.Parameter) -> torch.Tensor:
-    """A gradient of zeros, such as can be differentiated again where the optimizer wants that."""
-    gradient = parameter * 0.0
-    return gradient if entry.graph_every is not None else gradient.detach()
 
 
 def _settings(entry: Optimizer) -> tuple[Settings, Settings]:
@@ -130,6 +60,7 @@ def check_code(entry: Optimizer, seed: int = 0) -> None:
 
     for settings in _settings(entry):
         groups, again = start(seed), start(seed)
+        torch.default_generator.manual_seed(seed)
         built = entry.build(groups, settings)
         fast = "".join(f", {name}=True" for name in ("fused", "foreach") if built.defaults.get(name))
         code = entry.code(settings, fast)
@@ -138,8 +69,10 @@ def check_code(entry: Optimizer, seed: int = 0) -> None:
             names[entry.package] = import_module(entry.package)
         exec("from __future__ import annotations\n" + carried(entry, code), names)
         names["groups"] = torch_groups(again, float(settings[entry.decay]) if entry.decay else 0.0, kinds=entry.matrices)
+        torch.default_generator.manual_seed(seed + 1)  # what is drawn while it is made is not drawn again after a pause or in a script
+        spelled = eval(code, names)
         descend(entry, built, parameters_of(groups), STEPS)
-        descend(entry, eval(code, names), parameters_of(again), STEPS)
+        descend(entry, spelled, parameters_of(again), STEPS)
         assert _same(parameters_of(groups), parameters_of(again)), f"{entry.name}, seed {seed}: build and {code} differ"
         if entry.stock:
             assert type(built) is eval(entry.stock, {"torch": torch}), f"{entry.name}: stock is {entry.stock}, got {type(built).__name__}"

@@ -74,29 +74,30 @@ def _rules() -> Iterator[Named]:
 def _found(name: str) -> list[Named]:
     """All that have this name; where none has it, those that have it as an alias. A loss and a metric may share a name."""
     key = name.strip().lower().replace("-", "_").replace(" ", "_")
-    found: list[Named] = []
     things: list[Named] = []
     for source in (_rules,) if CODE.fullmatch(key) else (_all, _rules):  # the rules are sixty files: read only where they are meant
         things += source()
         found = [thing for thing in things if thing.entry.name == key] or [thing for thing in things if key in thing.aliases]
+        found = found or _of_the_library(name)
         if found:
-            break
-    return found or [_of_the_library(name, things)]
+            return found
+    from fallline.catalogue import _library
+
+    raise unknown("name", name, [known for thing in things for known in (thing.entry.name, *thing.aliases)], aliases=_library.names())
 
 
-def _of_the_library(name: str, things: list[Named]) -> Named:
-    """Any other optimizer of pytorch_optimizer, which has no file of its own.
+def _of_the_library(name: str) -> list[Named]:
+    """Any other optimizer of pytorch_optimizer, which has no file of its own; none where that is not meant.
 
     Raises:
-        UsageError: there is none, or no race can try it.
+        UsageError: it is meant, and no race can try it.
     """
     from fallline.catalogue import _library, optimizer, set_aside
 
     within, packaged = _library.stripped(name)
     if packaged or _library.knows(within) or set_aside("optimizer", name) is not None:
-        entry = optimizer(name)
-        return Named("optimizer", entry, entry.aliases)
-    raise unknown("name", name, [known for thing in things for known in (thing.entry.name, *thing.aliases)], aliases=_library.names())
+        return [Named("optimizer", optimizer(name), ())]
+    return []
 
 
 def _page(thing: Named, lang: Language) -> str:
