@@ -10,26 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
+from test_price_records import LENGTH, setting
 
-import fallline
 from fallline._constraints import Constraints
 from fallline._planning import make_plan
 from fallline._portfolio import Facts
 from fallline._prior import candidates
 from fallline._recipe import Frame
-from fallline._setting import Setting, prepare
-
-LENGTH = 1000
-
-
-def setting() -> Setting:
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(600, 4, generator=generator)
-    return prepare(
-        fallline.Problem(model=lambda: nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)), train=(x, x.sum(1)), metric="mae", epochs=50)
-    )
 
 
 def test_a_live_race_with_nothing_to_find_differs_from_its_plan_in_seeds_alone(price: dict[str, ModuleType]) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from fallline.signals import Signal, Unavailable, Window
 
+UNMOVED = 1e-3  # of the spread: above float32's rounding of a level taken out, far below a shift of one
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -67,7 +69,7 @@ def measure(window: Window) -> Entry:
     moved = float((later.detach().double() - value).abs().max()) if isinstance(later, torch.Tensor) and later.shape == value.shape else 1.0
     return Entry(
         place=place, mean=float(value.mean()), std=std, apart=apart, changed=not same, learned=bool(norms) or weighted,
-        relative=moved < 1e-3 * max(std, 1e-12),
+        relative=moved < UNMOVED * max(std, 1e-12),
     )  # fmt: skip
 
 
