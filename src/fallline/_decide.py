@@ -9,10 +9,10 @@ from fallline import catalogue
 from fallline._entered import BASELINE, Entered
 from fallline._plan import FEW_EXAMPLES
 from fallline._race import Race
-from fallline._verdict import BETTER, NO_DIFFERENCE, WORSE, Comparison, SeedNoise, assumed_noise, compare, example_variance, measured_noise
+from fallline._verdict import BETTER, NO_DIFFERENCE, WORSE, Comparison, SeedNoise, assumed_noise, compare, measured_noise
+from fallline._winner import winner_of
 
 LATE = 0.75  # from here on looks tell whether the baseline has come to rest: five of twenty (benchmarks/price/null.py), three of ten
-CHEAPER_WITHIN = 0.25  # of the paired standard error: a gap that small is no reason to prefer the dearer recipe
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def decide(race: Race) -> Decided | None:
     if not leaders:
         return None
     finished = [entry for entry in leaders if entry.status == "finished"]
-    winner = _cheapest_of_equals(race, finished or leaders)
+    winner = winner_of(race, finished or leaders)
     if baseline.status == "failed":
         return Decided(winner, _uncompared(race, winner), None, False, None)
     noise = seed_noise(race)
@@ -89,38 +89,6 @@ def seed_noise(race: Race) -> SeedNoise | None:
     late = [value for step, value in race.baseline.measured[-1].looks if step >= LATE * plan.length and value is not None]
     found = assumed_noise(pairs, race.bench.judge.metric.direction, race.baseline.value or 0.0, plan.seed_noise, late)
     return None if found is None else replace(found, settled=plan.settled_noise)
-
-
-def _cheapest_of_equals(race: Race, pool: list[Entered]) -> Entered:
-    """The best on valid; a simpler recipe within a quarter of the paired standard error of it is taken instead."""
-    ranked = sorted(pool, key=lambda entry: (race.sign * (entry.value or 0.0), entry.trial.name))
-    best = ranked[0]
-    if any(entry.status != "finished" for entry in pool):
-        return best
-    targets = race.bench.targets("valid")
-    equals = [best]
-    for entry in ranked[1:]:
-        if _simplicity(entry) >= _simplicity(best):
-            continue  # it could not be taken instead, and resampling a metric is the dearest part of judging
-        variance, _ = example_variance(
-            race.bench.judge, race.outputs(entry, "valid"), race.outputs(best, "valid"), targets,
-            units=race.bench.data.valid_units, resamples=race.plan.resamples, seed=race.plan.seed,
-        )  # fmt: skip
-        if math.isfinite(variance) and abs((entry.value or 0.0) - (best.value or 0.0)) < CHEAPER_WITHIN * math.sqrt(variance):
-            equals.append(entry)
-    return min(equals, key=lambda entry: (_simplicity(entry), ranked.index(entry)))
-
-
-def _simplicity(entry: Entered) -> tuple[int, int, int]:
-    """Passes a step, state kept, and the number of parts beyond the plain ones; the baseline is simplest of all."""
-    recipe = entry.trial.recipe
-    if entry.trial.name == BASELINE or recipe.optimizer.own:
-        return (0, 0, 0)
-    optimizer = catalogue.optimizer(recipe.optimizer.name)
-    schedule, clip = catalogue.schedule(recipe.schedule.name), catalogue.clip(recipe.clip.name)
-    extras = [not schedule.flat, clip.build(recipe.clip.settings) is not None, recipe.average is not None, recipe.lr_change is not None]
-    extras.append(recipe.body_lr is not None)
-    return (optimizer.passes_per_step, optimizer.state_copies, sum(extras))
 
 
 def _common_step(winner: Entered, baseline: Entered) -> int | None:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from fallline._bench import Workbench
 from fallline._budget import Clock, DeadlineReached
 from fallline._counted import counted
 from fallline._cutoff import affordable, cool_down
+from fallline._early import draws_left_out, seeds_left_out
 from fallline._entered import BASELINE, Entered, shown
 from fallline._errors import FalllineError
 from fallline._halfway import halfway
@@ -89,9 +91,9 @@ class Race:
         self._finish(going, field_)
         if not self.finished():  # what is handed back is always trained to its end
             self.advance([baseline], plan.length, "no candidate could be finished: the baseline, to the end")
-        for number in range(shape.rounds):
+        for number in takewhile(lambda _: not draws_left_out(self), range(shape.rounds)):
             self._round(number)
-        if shape.seeds > 1:
+        if shape.seeds > 1 and not seeds_left_out(self):
             self._more_seeds(baseline)
 
     def _calmed(self, field_: Sequence[Entered], first: int) -> list[Entered]:

@@ -43,6 +43,7 @@ class Metric:
     default_for: tuple[str, ...] = ()  # tasks that use it when no metric is named
     aliases: tuple[str, ...] = ()
     needs_two_classes: bool = False  # undefined when a resample holds one class only
+    best: float | None = None  # the value that no model can better
     among_others: bool = False  # an example's value depends on the other examples, so that a set with repeats is another set
 
     def value(self, scores: torch.Tensor, target: torch.Tensor) -> float:
@@ -58,6 +59,7 @@ class OwnMetric:
     call: Callable[[torch.Tensor, torch.Tensor], float]
     each: None = None
     of_mean: None = None
+    best: None = None  # it says nothing of itself
     needs_two_classes: bool = False
 
     def value(self, outputs: torch.Tensor, target: torch.Tensor) -> float:

@@ -38,6 +38,7 @@ ENTRY = Metric(
     name="accuracy",
     title="Accuracy",
     direction="max",
+    best=1.0,
     tasks=("binary", "multiclass", "ordinal", "multilabel", "sequence"),
     whole=mean_of(each),
     each=each,

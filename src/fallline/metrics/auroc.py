@@ -31,6 +31,7 @@ ENTRY = Metric(
     name="auroc",
     title="Area under the ROC curve (AUROC)",
     direction="max",
+    best=1.0,
     tasks=("binary", "multiclass", "multilabel"),
     whole=whole,
     source="Hanley and McNeil, 1982, https://doi.org/10.1148/radiology.143.1.7063747",

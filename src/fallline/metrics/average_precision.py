@@ -31,6 +31,7 @@ ENTRY = Metric(
     name="average_precision",
     title="Average precision (AP)",
     direction="max",
+    best=1.0,
     tasks=("binary", "multiclass", "multilabel"),
     whole=whole,
     source="Davis and Goadrich, 2006, https://doi.org/10.1145/1143844.1143874",

@@ -36,6 +36,7 @@ ENTRY = Metric(
     name="balanced_accuracy",
     title="Balanced accuracy",
     direction="max",
+    best=1.0,
     tasks=("binary", "multiclass", "ordinal", "sequence"),
     whole=whole,
     source="Brodersen et al., 2010, https://doi.org/10.1109/ICPR.2010.764",

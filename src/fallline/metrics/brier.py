@@ -34,6 +34,7 @@ ENTRY = Metric(
     name="brier",
     title="Brier score",
     direction="min",
+    best=0.0,
     tasks=("binary", "multiclass", "ordinal", "multilabel", "sequence"),
     whole=mean_of(each),
     each=each,

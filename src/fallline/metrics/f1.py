@@ -33,6 +33,7 @@ ENTRY = Metric(
     name="f1",
     title="F1 score of the positive class",
     direction="max",
+    best=1.0,
     tasks=("binary",),
     whole=whole,
     source="van Rijsbergen, 1979, http://www.dcs.gla.ac.uk/Keith/Preface.html",

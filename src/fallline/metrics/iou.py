@@ -38,6 +38,7 @@ ENTRY = Metric(
     name="iou",
     title="Intersection over union (IoU, Jaccard index)",
     direction="max",
+    best=1.0,
     tasks=("binary", "multiclass", "sequence"),
     whole=whole,
     source="Jaccard, 1912, https://doi.org/10.1111/j.1469-8137.1912.tb05611.x",

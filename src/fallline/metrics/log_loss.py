@@ -39,6 +39,7 @@ ENTRY = Metric(
     name="log_loss",
     title="Log loss (cross-entropy)",
     direction="min",
+    best=0.0,
     tasks=("binary", "multiclass", "ordinal", "multilabel", "sequence"),
     whole=mean_of(each),
     each=each,

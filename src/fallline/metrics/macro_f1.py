@@ -38,6 +38,7 @@ ENTRY = Metric(
     name="macro_f1",
     title="Macro F1 score",
     direction="max",
+    best=1.0,
     tasks=("binary", "multiclass", "ordinal", "multilabel", "sequence"),
     whole=whole,
     source="Opitz and Burst, 2019, https://arxiv.org/abs/1911.03347",

@@ -33,6 +33,7 @@ ENTRY = Metric(
     name="mae",
     title="Mean absolute error (MAE)",
     direction="min",
+    best=0.0,
     tasks=("regression", "count", "ordinal"),
     whole=mean_of(each),
     each=each,

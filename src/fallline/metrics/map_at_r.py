@@ -45,6 +45,7 @@ ENTRY = Metric(
     name="map_at_r",
     title="Mean average precision at R (MAP@R)",
     direction="max",
+    best=1.0,
     tasks=("embedding",),
     whole=mean_of(each),
     each=each,

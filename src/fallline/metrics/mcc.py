@@ -43,6 +43,7 @@ ENTRY = Metric(
     name="mcc",
     title="Matthews correlation coefficient (MCC)",
     direction="max",
+    best=1.0,
     tasks=("binary", "multiclass", "sequence"),
     whole=whole,
     source="Gorodkin, 2004, https://doi.org/10.1016/j.compbiolchem.2004.09.006",

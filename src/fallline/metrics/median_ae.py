@@ -37,6 +37,7 @@ ENTRY = Metric(
     name="median_ae",
     title="Median absolute error",
     direction="min",
+    best=0.0,
     tasks=("regression", "count"),
     whole=whole,
     source="Hampel, 1974, https://doi.org/10.1080/01621459.1974.10482962",

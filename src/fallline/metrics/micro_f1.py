@@ -37,6 +37,7 @@ ENTRY = Metric(
     name="micro_f1",
     title="Micro F1 score",
     direction="max",
+    best=1.0,
     tasks=("multiclass", "multilabel", "sequence"),
     whole=whole,
     source="Manning et al., 2008, https://nlp.stanford.edu/IR-book/",

@@ -29,6 +29,7 @@ ENTRY = Metric(
     name="mse",
     title="Mean squared error (MSE)",
     direction="min",
+    best=0.0,
     tasks=("regression", "count"),
     whole=mean_of(each),
     each=each,

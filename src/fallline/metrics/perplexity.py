@@ -22,6 +22,7 @@ ENTRY = Metric(
     name="perplexity",
     title="Perplexity",
     direction="min",
+    best=1.0,
     tasks=("multiclass", "sequence"),
     whole=mean_of(each, math.exp),
     each=each,

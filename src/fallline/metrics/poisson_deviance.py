@@ -37,6 +37,7 @@ ENTRY = Metric(
     name="poisson_deviance",
     title="Mean Poisson deviance",
     direction="min",
+    best=0.0,
     tasks=("count",),
     whole=mean_of(each),
     each=each,

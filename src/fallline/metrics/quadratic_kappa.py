@@ -38,6 +38,7 @@ ENTRY = Metric(
     name="quadratic_kappa",
     title="Quadratic weighted kappa",
     direction="max",
+    best=1.0,
     tasks=("ordinal",),
     whole=whole,
     source="Cohen, 1968, https://doi.org/10.1037/h0026256",

@@ -38,6 +38,7 @@ ENTRY = Metric(
     name="r2",
     title="Coefficient of determination (R²)",
     direction="max",
+    best=1.0,
     tasks=("regression", "count"),
     whole=whole,
     source="Wright, 1921, Journal of Agricultural Research 20",

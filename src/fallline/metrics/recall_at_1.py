@@ -38,6 +38,7 @@ ENTRY = Metric(
     name="recall_at_1",
     title="Recall at 1",
     direction="max",
+    best=1.0,
     tasks=("embedding",),
     whole=mean_of(each),
     each=each,

@@ -23,6 +23,7 @@ ENTRY = Metric(
     name="rmse",
     title="Root mean squared error (RMSE)",
     direction="min",
+    best=0.0,
     tasks=("regression", "count"),
     whole=mean_of(each, math.sqrt),
     each=each,

@@ -34,6 +34,7 @@ ENTRY = Metric(
     name="rmsle",
     title="Root mean squared logarithmic error (RMSLE)",
     direction="min",
+    best=0.0,
     tasks=("regression", "count"),
     whole=mean_of(each, math.sqrt),
     each=each,

@@ -35,6 +35,7 @@ ENTRY = Metric(
     name="top5_accuracy",
     title="Top-5 accuracy",
     direction="max",
+    best=1.0,
     tasks=("multiclass", "sequence"),
     whole=mean_of(each),
     each=each,

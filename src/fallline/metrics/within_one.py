@@ -31,6 +31,7 @@ ENTRY = Metric(
     name="within_one",
     title="Accuracy within one rank",
     direction="max",
+    best=1.0,
     tasks=("ordinal",),
     whole=mean_of(each),
     each=each,

@@ -122,12 +122,14 @@ def check_resampling(metric: Metric, seed: int = 0) -> None:
 
 
 def check_direction(metric: Metric, seed: int = 0) -> None:
-    """Knowing the target scores at least as well as random scores do."""
+    """Knowing the target scores at least as well as random scores do, and gives the value that the entry calls its best."""
     for task in metric.tasks:
         for scores, target in draw(task, seed):
             best, other = metric.whole(perfect(scores, target), target), metric.whole(scores, target)
             right = best >= other if metric.direction == "max" else best <= other
             assert right, f"{metric.name} is better when {metric.direction}, but {task} seed {seed}: perfect {best}, random {other}"
+            named = metric.best is None or math.isclose(best, metric.best, abs_tol=1e-6)
+            assert named, f"{metric.name}, {task}: best is given as {metric.best}, and knowing the target gives {best}"
 
 
 def check_nan(metric: Metric, seed: int = 0) -> None:

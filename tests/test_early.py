@@ -1,0 +1,49 @@
+"""What is left of a plan is left out only where it could not change the verdict, and that is said and written down."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import fallline
+
+
+def early(folder: Path) -> list[dict[str, Any]]:
+    events = [json.loads(line) for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [event for event in events if event["event"] == "early"]
+
+
+def apart(gap: float, rows: int = 900) -> dict[str, Any]:
+    """Two classes, `gap` deviations apart: far enough, and every model tells them without an error."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(rows) % 2
+    x = torch.randn(rows, 4, generator=generator) + gap * (2.0 * y[:, None] - 1)
+    return {"model": lambda: nn.Linear(4, 2), "train": (x, y), "metric": "accuracy", "epochs": 6}
+
+
+def test_no_further_seed_is_trained_where_the_baseline_is_handed_back(tmp_path: Path) -> None:
+    said: list[str] = []
+    document = fallline.choose(
+        fallline.Problem(**apart(0.5)), price=8, optimizer="sgd", lr=1e-7, out=tmp_path / "run", say=said.append
+    ).document
+    assert document["verdict"]["winner"] == "baseline"
+    assert [event["left_out"] for event in early(tmp_path / "run")] == ["more seeds"]
+    assert any(line.startswith("more seeds: left out") for line in said)
+    assert document["verdict"]["seeds"] == 1
+
+
+def test_no_draw_is_trained_where_no_candidate_can_be_better(tmp_path: Path) -> None:
+    document = fallline.choose(fallline.Problem(**apart(6.0)), price=20, out=tmp_path / "run").document
+    assert document["verdict"]["metric"] == 1.0
+    assert "draws" in [event["left_out"] for event in early(tmp_path / "run")]
+    assert not [row["name"] for row in document["candidates"] if row["name"].startswith("draw")]
+
+
+def test_where_something_may_still_be_found_nothing_is_left_out(tmp_path: Path) -> None:
+    document = fallline.choose(fallline.Problem(**apart(0.5)), price=20, out=tmp_path / "run").document
+    assert [row["name"] for row in document["candidates"] if row["name"].startswith("draw")]
+    assert document["verdict"]["winner"] == "baseline" or not early(tmp_path / "run")
