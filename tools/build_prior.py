@@ -147,11 +147,17 @@ def only(whole: Portfolio, kept: Sequence[int]) -> Portfolio:
 
 
 def unseen(records: Mapping[str, TaskRecords], whole: Portfolio, name: str, *, family: bool = True) -> Portfolio:
-    """The portfolio without the family of a task, or only without the task itself."""
+    """The portfolio without the family of a task, or only without the task itself; never with another task on the same data."""
     mine = records[name].facts["family"]
     return without(
-        whole, [k for k, other in enumerate(whole.tasks) if other == name or (family and records[other].facts["family"] == mine)]
+        whole,
+        [k for k, other in enumerate(whole.tasks) if data_of(other) == data_of(name) or (family and records[other].facts["family"] == mine)],
     )
+
+
+def data_of(name: str) -> str:
+    """The data of a task, which its name begins with."""
+    return name.partition("_")[0]
 
 
 def held_out(records: Mapping[str, TaskRecords], whole: Portfolio, name: str, among: Sequence[int], *, family: bool = True) -> list[int]:

@@ -1,6 +1,6 @@
 """What a step of each optimizer of the space costs in steps of AdamW, on every task: costs.json, which tools/build_prior.py reads.
 
-Run: python benchmarks/price/costs.py DATA_FOLDER
+Run: python benchmarks/price/costs.py DATA_FOLDER [--only TASK ...]
 Nothing else may run beside it. The times in the records are no use for this: trainings of one task lie hours apart on a shared machine.
 Here all optimizers of a task take turns, on one thread, by the race's own step and without a clip; the ratio is the median over turns.
 """
@@ -52,9 +52,11 @@ def costs(setting: Setting) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
+    parser.add_argument("--only", nargs="*", default=[], help="tasks; the others stay as they were measured")
     args = parser.parse_args()
+    found = json.loads(FILE.read_text(encoding="utf-8")) if args.only else {}
     with threads(1):
-        found = {task.name: costs(prepare(task.open(args.data), seed=0)) for task in TASKS}
+        found |= {task.name: costs(prepare(task.open(args.data), seed=0)) for task in TASKS if not args.only or task.name in args.only}
     FILE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(FILE.read_text(encoding="utf-8"))
 

@@ -1,9 +1,9 @@
 """Whether a race may leave out its further seeds where the gain on valid is far beyond the noise that it assumes.
 
 Run: python benchmarks/price/early.py [--races 300]
-Races are drawn from recorded seeds, as in seeds.py. Each is asked what it says on audit when the noise of a seed is assumed, and what when it
-is measured on two seeds of the baseline and two of the winner; and whether the difference on valid, with the noise assumed, excludes zero at
-a confidence at which a race could stop. What counts is how often those that stop would have said something else.
+Races are drawn from recorded seeds, as in seeds.py. Each is asked what it says on audit when the noise of a seed is assumed, and what
+when it is measured on two seeds of the baseline and two of the winner; and whether the difference on valid, with the noise assumed,
+excludes zero at a confidence at which a race could stop. What counts is how often those that stop would have said something else.
 """
 
 from __future__ import annotations

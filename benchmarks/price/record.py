@@ -14,7 +14,7 @@ import json
 import math
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class Subject:
         self.losses = recorded_losses(task.name) or losses_of(self.setting.profile, self.setting.judge)
         self.judges: list[Judge] = [replace(self.setting.judge, metric=resolve(name, None)) for name in task.metrics]
         self.outputs = outputs / f"{task.name}.pt"
+        self.shadow_decay = max(1 - 100 / self.length, 0.9)
         self._reference: Outputs | None = None
 
     def recipe(self, row: dict[str, Any] | None, seed: int) -> Recipe:
@@ -82,35 +83,13 @@ def trained(subject: Subject, row: dict[str, Any] | None, seed: int) -> dict[str
     """One training with its curves: a value for each look, each of valid and audit, each metric."""
     setting, recipe = subject.setting, subject.recipe(row, seed)
     bench = setting.bench_of(0, seed)
-    curves: dict[str, list[Any]] = {"raw": [], "averaged": []}
-    kept: dict[str, Outputs] = {}
-    fault, train_s, sign = "", 0.0, setting.judge.sign
-    training = start(bench, recipe, max(1 - 100 / subject.length, 0.9))
-    best = math.inf
-    try:
-        for share in LOOKS:
-            began = time.perf_counter()
-            training.run(max(round(share * subject.length), 1))
-            train_s += time.perf_counter() - began
-            values, audit = _judged(subject, bench, training, training.model, recipe)
-            if not all(math.isfinite(value) for part in values for value in part):
-                raise Diverged("a metric is not finite")
-            curves["raw"].append(values)
-            value = sign * values[0][0]
-            if value < best or recipe.keep == "last":  # what a race would hand back
-                best, kept["raw"] = value, audit
-            if share in AVERAGED and training.shadow is not None:
-                curves["averaged"].append(_judged(subject, bench, training, training.shadow.model, recipe)[0])
-            if training.react is not None and share >= 0.05:
-                training.look()
-    except Diverged as error:
-        fault = str(error)
+    training = start(bench, recipe, subject.shadow_decay)
+    curves, mine = followed(subject, bench, training, LOOKS)
     found: dict[str, Any] = {
-        "row": None if row is None else row["name"], "loss": recipe.loss.name, "seed": seed, "fault": fault, "at": training.step,
-        "train_s": round(train_s, 3), "recipe": recipe.to_dict(), "raw": curves["raw"], "averaged": curves["averaged"],
+        "row": None if row is None else row["name"], "loss": recipe.loss.name, "seed": seed, "at": training.step,
+        "recipe": recipe.to_dict(), **curves,
     }  # fmt: skip
-    if not fault:
-        mine = kept["raw"]
+    if mine is not None:
         if row is None and seed == 0:
             torch.save(mine.outputs.half(), subject.outputs)
         elif subject.outputs.exists():
@@ -119,6 +98,33 @@ def trained(subject: Subject, row: dict[str, Any] | None, seed: int) -> dict[str
             )
             found["example_variance"] = [variance, df]
     return found
+
+
+def followed(subject: Subject, bench: Workbench, training: Training, looks: Sequence[float]) -> tuple[dict[str, Any], Outputs | None]:
+    """A training through the looks that are left: its curves, seconds and fault; and the outputs on audit that a race would hand back."""
+    recipe, sign = training.recipe, subject.setting.judge.sign
+    curves: dict[str, Any] = {"raw": [], "averaged": [], "fault": ""}
+    kept: Outputs | None = None
+    train_s, best = 0.0, math.inf
+    try:
+        for share in looks:
+            began = time.perf_counter()
+            training.run(max(round(share * subject.length), 1))
+            train_s += time.perf_counter() - began
+            values, audit = _judged(subject, bench, training, training.model, recipe)
+            if not all(math.isfinite(value) for part in values for value in part):
+                raise Diverged("a metric is not finite")
+            curves["raw"].append(values)
+            value = sign * values[0][0]
+            if value < best or recipe.keep == "last":
+                best, kept = value, audit
+            if share in AVERAGED and training.shadow is not None:
+                curves["averaged"].append(_judged(subject, bench, training, training.shadow.model, recipe)[0])
+            if training.react is not None and share >= 0.05:
+                training.look()
+    except Diverged as error:
+        curves["fault"], kept = str(error), None
+    return {**curves, "train_s": round(train_s, 3)}, kept
 
 
 def _judged(subject: Subject, bench: Workbench, training: Training, model: Any, recipe: Recipe) -> tuple[list[list[float]], Outputs]:

@@ -57,14 +57,21 @@ class TaskRecords:
 
     def name_of(self, recipe: int) -> str:
         row = self.rows[recipe % len(self.rows)]
-        return f"{row['name']}+{row['loss']}{AVERAGED if recipe >= len(self.rows) else ''}"
+        return f"{row['name']}+{row['loss']}{AVERAGED if self.averages(recipe) else ''}"
+
+    def averages(self, recipe: int) -> bool:
+        """Whether a recipe hands back averaged weights."""
+        return bool(recipe // len(self.rows) % 2)
+
+    def curve(self, recipe: int) -> Floats:
+        """(looks, 2, metrics) of a recipe, at `averaged_looks` where it averages."""
+        found: Floats = (self.averaged if self.averages(recipe) else self.raw)[recipe % len(self.rows)]
+        return found
 
     def at(self, recipe: int, share: float, split: int = VALID, *, best: bool | None = None) -> float:
         """The first metric of a recipe at a share of the length, signed: now, or at the best look so far. Infinite after a fault."""
-        average = recipe >= len(self.rows)
-        curve = (self.averaged if average else self.raw)[recipe % len(self.rows), :, :, 0]
-        looks = self.averaged_looks if average else self.looks
-        return self._read(curve, looks, share, split, self.keeps_best if best is None else best)
+        looks = self.averaged_looks if self.averages(recipe) else self.looks
+        return self._read(self.curve(recipe)[:, :, 0], looks, share, split, self.keeps_best if best is None else best)
 
     def base_at(self, seed: int, share: float, split: int = VALID) -> float:
         """The same of a baseline, which hands back its last weights."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from branched import Branched
 from records import AUDIT, VALID, TaskRecords
 
 from fallline import catalogue
@@ -33,6 +34,8 @@ class Rules:
     halfway: float = WELL_BEHIND  # 0: nobody stops at half the length
     second_seed: bool = True  # the baseline's second seed goes to rung one
     baseline_finishes: bool = True
+    child: float = 0.0  # the leader at rung one goes on with so many times its lr too; where branches were recorded
+    child_instead: bool = False  # of the last that goes on
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ def race(task: TaskRecords, order: Sequence[int], rules: Rules, other_losses: Se
     field = [*order[: rules.recipes], *other_losses[: rules.losses]]
     price = rules.rung * (len(field) + rules.second_seed + 1)
     going = going_on(task, field, rules.rung, KeepBest(rules.middle_keep or rules.finish), rules)
+    if isinstance(task, Branched):
+        price += task.cooldown(rules.judged) * len(field)
+        going = with_child(task, going, rules)
     reached = rules.rung
     if rules.middle_keep:
         price += (rules.middle - reached) * len(going)
@@ -65,6 +71,14 @@ def race(task: TaskRecords, order: Sequence[int], rules: Rules, other_losses: Se
     value, recipe = min(ended)
     audit = task.default[base_seed, AUDIT] if recipe < 0 else task.finals[recipe, AUDIT]
     return Picked(recipe, value, float(audit), price)
+
+
+def with_child(task: Branched, going: list[int], rules: Rules) -> list[int]:
+    """Who goes on, and a child of the leader at another lr."""
+    child = task.child_of(going[0], rules.child) if rules.child and going else None
+    if child is None:
+        return going
+    return [*(going[:-1] if rules.child_instead and len(going) > 1 else going), child]
 
 
 def going_on(task: TaskRecords, field: Sequence[int], share: float, policy: Policy, rules: Rules) -> list[int]:
@@ -85,7 +99,9 @@ def peaks_at(task: TaskRecords, recipe: int) -> float:
 
 def standing(task: TaskRecords, recipe: int, share: float, judged: str) -> float:
     """What a rung compares."""
-    twin = recipe + len(task.rows) if recipe < len(task.rows) else recipe
+    if isinstance(task, Branched) and judged.startswith("cooled") and share == Rules().rung:
+        return task.cooled(recipe, judged)
+    twin = recipe if task.averages(recipe) else recipe + len(task.rows)
     if judged == "now":
         return task.at(recipe, share, best=False)
     if judged == "averaged" or (judged == "standing" and not task.keeps_best):

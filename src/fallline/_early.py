@@ -19,7 +19,8 @@ def draws_left_out(race: Race) -> bool:
     finished, metric = race.finished(), race.bench.judge.metric
     if not finished or metric.best is None or finished[0].value != metric.best:
         return False
-    return _said(race, "draws", f"{finished[0].trial.name} has {metric.name} {metric.best:g} on valid, and no candidate can have a better one")
+    reason = f"{finished[0].trial.name} has {metric.name} {metric.best:g} on valid, and no candidate can have a better one"
+    return _said(race, "draws", reason)
 
 
 def seeds_left_out(race: Race) -> bool:

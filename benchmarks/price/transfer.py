@@ -1,0 +1,170 @@
+"""How the best lr moves with batch size and with width: a grid of lrs on four tasks, at three batch sizes and at three widths.
+
+Run: python benchmarks/price/transfer.py DATA_FOLDER CELLS.jsonl, as often as it takes, then transfer.py --table CELLS.jsonl
+Epochs stay, so that a larger batch means fewer steps, as it does where somebody changes their batch size. Weight decay is the same in lr x
+decay x steps. The best lr is the vertex of a parabola through the least loss of the grid and its two neighbours, over log lr; what is
+judged is the mean of the plain loss on valid and on audit at its best look, less noisy than a metric that counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cells import Cells
+from networks import NameGRU, SmallCNN
+from tasks import TASKS
+
+from fallline._bench import Diverged
+from fallline._demands import judging
+from fallline._judge import link_of, predict
+from fallline._planning import length_of
+from fallline._prior import _recipe, loss_part
+from fallline._problem import Problem
+from fallline._ranking import plain_loss
+from fallline._recipe import Frame
+from fallline._setting import prepare
+from fallline._step import start
+from fallline.metrics import resolve
+
+WHAT = {"california": "mse", "letter": "log_loss", "fashion": "log_loss", "names_gru": "log_loss"}
+EPOCHS = {"california": 10, "letter": 8, "fashion": 5, "names_gru": 5}  # shorter than in the records: a batch of 16 takes many steps
+BATCHES = (16, 64, 256)
+BATCH = 64  # where the width changes
+WIDTHS = {"california": (32, 128, 512), "letter": (32, 128, 512), "fashion": (6, 12, 48), "names_gru": (16, 48, 144)}
+LRS = {  # factors of two; of 2.3 for SGD, whose range is wider
+    "adamw": [5e-4 * 2**k for k in range(7)],
+    "muon": [5e-4 * 2**k for k in range(7)],
+    "nesterov": [3e-3 * 2.3**k for k in range(7)],
+}
+LOOKS = 10
+KEYS = ("task", "optimizer", "batch", "width", "lr")
+SHRINKAGE = 0.1  # weight decay x lr x steps, as most recipes of the portfolio have it
+
+
+def of_width(problem: Problem, name: str, width: int) -> Problem:
+    """The problem with a network of another width."""
+    if name in ("california", "letter"):
+        return replace(problem, model=partial(problem.model, width=width))
+    made = problem.model()
+    if isinstance(made, SmallCNN):
+        channels, classes = problem.train[0].shape[1], made.head.out_features
+        return replace(problem, model=lambda: SmallCNN(channels, classes, width))
+    assert isinstance(made, NameGRU)
+    return replace(problem, model=lambda: NameGRU(made.embedding.num_embeddings, made.head.out_features, hidden=width))
+
+
+def jobs() -> Iterator[dict[str, Any]]:
+    """Every cell: a task, an optimizer, a batch size, a width and an lr."""
+    for name, optimizer in itertools.product(WHAT, LRS):
+        ordinary = WIDTHS[name][1]
+        places = [(batch, ordinary) for batch in BATCHES]
+        if optimizer != "nesterov":
+            places += [(BATCH, width) for width in WIDTHS[name] if width != ordinary]
+        for (batch, width), lr in itertools.product(places, LRS[optimizer]):
+            yield {"task": name, "optimizer": optimizer, "batch": batch, "width": width, "lr": float(f"{lr:.4g}")}
+
+
+def reached(cell: dict[str, Any], data: str) -> dict[str, Any]:
+    """One training: the mean over valid and audit of the plain loss, at the best of its looks."""
+    torch.set_num_threads(1)
+    name = cell["task"]
+    problem = next(task for task in TASKS if task.name == name).open(Path(data))
+    setting = prepare(replace(of_width(problem, name, cell["width"]), batch_size=cell["batch"], epochs=EPOCHS[name]), seed=0)
+    torch.set_num_threads(1)
+    length, profile = length_of(setting), setting.profile
+    fixed = {"polynomial": "polar_express", "ns_steps": 2} if cell["optimizer"] == "muon" else {}
+    row = {
+        "name": "",
+        "optimizer": {"name": cell["optimizer"], "lr": cell["lr"], **fixed},
+        "schedule": {"name": "cosine", "warmup": 0.02},
+        "shrinkage": SHRINKAGE,
+    }
+    recipe = _recipe(row, loss_part(plain_loss(profile), profile, setting.problem), profile, Frame(length, 0, LOOKS, 0))
+    bench, judge = setting.bench_of(0, 0), replace(setting.judge, metric=resolve(WHAT[name], None))
+    training, link, found = start(bench, recipe), link_of(recipe, setting.problem), []
+    try:
+        for look in range(1, LOOKS + 1):
+            training.run(max(round(look / LOOKS * length), 1))
+            with judging(training.optimizer):
+                values = [
+                    float(judge.value(*predict(training.model, bench.data.sweep(split, bench.device)), link))
+                    for split in ("valid", "audit")
+                ]
+            found.append(sum(values) / 2)
+    except Diverged:
+        pass
+    best = min((value for value in found if math.isfinite(value)), default=math.nan)
+    return {**cell, "steps": length, "reached": best if len(found) == LOOKS else math.nan}
+
+
+def best_lr(lrs: np.ndarray[Any, Any], losses: np.ndarray[Any, Any]) -> float:
+    """The vertex, as log10 of lr, of the parabola through the least loss and its neighbours; NaN where the least is at an end."""
+    there = np.where(np.isfinite(losses), losses, np.inf)
+    least = int(np.argmin(there))
+    if not 0 < least < len(lrs) - 1:
+        return math.nan
+    x, y = np.log10(lrs[least - 1 : least + 2]), there[least - 1 : least + 2]
+    if not np.isfinite(y).all():
+        return float(x[1])  # beyond it diverges
+    curve = np.polyfit(x, y, 2)
+    return float(np.clip(-curve[1] / (2 * curve[0]), x[0], x[2]))
+
+
+def table(cells: list[dict[str, Any]]) -> None:
+    places = {(c["task"], c["optimizer"], c["batch"], c["width"]) for c in cells}
+    best = {}
+    for place in places:
+        mine = sorted((c["lr"], c["reached"]) for c in cells if (c["task"], c["optimizer"], c["batch"], c["width"]) == place)
+        lrs, losses = (np.array(column) for column in zip(*mine, strict=True))
+        best[place] = best_lr(lrs, losses)
+    for what in ("batch", "width"):
+        print(f"\n| optimizer | task | best lr at each {what} | exponent of {what} |\n|---|---|---|---|")
+        for optimizer in LRS:
+            exponents = []
+            for task in WHAT:
+                ordinary = WIDTHS[task][1]
+                at = {
+                    (batch if what == "batch" else width): lr
+                    for (name, rule, batch, width), lr in best.items()
+                    if (name, rule) == (task, optimizer) and (width == ordinary if what == "batch" else batch == BATCH)
+                }
+                known = sorted((size, lr) for size, lr in at.items() if math.isfinite(lr))
+                if len(at) < 2:
+                    continue
+                slope = float(np.polyfit(np.log10([s for s, _ in known]), [lr for _, lr in known], 1)[0]) if len(known) > 1 else math.nan
+                exponents.append(slope)
+                said = ", ".join(f"{size}: {10**lr:.2g}" if math.isfinite(lr) else f"{size}: at an end" for size, lr in sorted(at.items()))
+                print(f"| {optimizer} | {task} | {said} | {slope:.2f} |")
+            held = np.array([slope for slope in exponents if math.isfinite(slope)])
+            if len(held) > 1:
+                print(f"| {optimizer} | all | | {held.mean():.2f} ± {held.std(ddof=1) / math.sqrt(len(held)):.2f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", nargs="?")
+    parser.add_argument("cells", type=Path)
+    parser.add_argument("--table", action="store_true", help="only print what the cells say")
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    cells = Cells(args.cells, KEYS)
+    if not args.table:
+        left = [job for job in jobs() if not cells.has(**job)]
+        with multiprocessing.get_context("forkserver").Pool(args.workers) as pool:
+            for cell in pool.imap_unordered(partial(reached, data=args.data), left):
+                cells.add(cell)
+    table(cells.all)
+
+
+if __name__ == "__main__":
+    main()
