@@ -149,10 +149,9 @@ def only(whole: Portfolio, kept: Sequence[int]) -> Portfolio:
 def unseen(records: Mapping[str, TaskRecords], whole: Portfolio, name: str, *, family: bool = True) -> Portfolio:
     """The portfolio without the family of a task, or only without the task itself; never with another task on the same data."""
     mine = records[name].facts["family"]
-    return without(
-        whole,
-        [k for k, other in enumerate(whole.tasks) if data_of(other) == data_of(name) or (family and records[other].facts["family"] == mine)],
-    )
+    hidden = {other for other in whole.tasks if data_of(other) == data_of(name)}
+    hidden |= {other for other in whole.tasks if family and records[other].facts["family"] == mine}
+    return without(whole, [k for k, other in enumerate(whole.tasks) if other in hidden])
 
 
 def data_of(name: str) -> str:

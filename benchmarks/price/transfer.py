@@ -1,8 +1,9 @@
 """How the best lr moves with batch size and with width: a grid of lrs on four tasks, at three batch sizes and at three widths.
 
-Run: python benchmarks/price/transfer.py DATA_FOLDER CELLS.jsonl, as often as it takes, then transfer.py --table CELLS.jsonl
+Run: python benchmarks/price/transfer.py DATA_FOLDER CELLS.jsonl, as often as it takes: the last time it writes transfer.json. Then
+     python benchmarks/price/transferred.py, which prints the tables of transfer.md
 Epochs stay, so that a larger batch means fewer steps, as it does where somebody changes their batch size. Weight decay is the same in lr x
-decay x steps. The best lr is the vertex of a parabola through the least loss of the grid and its two neighbours, over log lr; what is
+decay x steps. What is
 judged is the mean of the plain loss on valid and on audit at its best look, less noisy than a metric that counts.
 """
 
@@ -10,19 +11,20 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
 import multiprocessing
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from cells import Cells
 from networks import NameGRU, SmallCNN
 from tasks import TASKS
+from transferred import BATCH, FILE, WIDTHS
 
 from fallline._bench import Diverged
 from fallline._demands import judging
@@ -32,15 +34,13 @@ from fallline._prior import _recipe, loss_part
 from fallline._problem import Problem
 from fallline._ranking import plain_loss
 from fallline._recipe import Frame
-from fallline._setting import prepare
+from fallline._setting import Setting, prepare
 from fallline._step import start
 from fallline.metrics import resolve
 
 WHAT = {"california": "mse", "letter": "log_loss", "fashion": "log_loss", "names_gru": "log_loss"}
 EPOCHS = {"california": 10, "letter": 8, "fashion": 5, "names_gru": 5}  # shorter than in the records: a batch of 16 takes many steps
 BATCHES = (16, 64, 256)
-BATCH = 64  # where the width changes
-WIDTHS = {"california": (32, 128, 512), "letter": (32, 128, 512), "fashion": (6, 12, 48), "names_gru": (16, 48, 144)}
 LRS = {  # factors of two; of 2.3 for SGD, whose range is wider
     "adamw": [5e-4 * 2**k for k in range(7)],
     "muon": [5e-4 * 2**k for k in range(7)],
@@ -74,12 +74,17 @@ def jobs() -> Iterator[dict[str, Any]]:
             yield {"task": name, "optimizer": optimizer, "batch": batch, "width": width, "lr": float(f"{lr:.4g}")}
 
 
+@cache
+def setting_of(name: str, batch: int, width: int, data: str) -> Setting:
+    """A task made ready once a process."""
+    problem = next(task for task in TASKS if task.name == name).open(Path(data))
+    return prepare(replace(of_width(problem, name, width), batch_size=batch, epochs=EPOCHS[name]), seed=0)
+
+
 def reached(cell: dict[str, Any], data: str) -> dict[str, Any]:
     """One training: the mean over valid and audit of the plain loss, at the best of its looks."""
-    torch.set_num_threads(1)
     name = cell["task"]
-    problem = next(task for task in TASKS if task.name == name).open(Path(data))
-    setting = prepare(replace(of_width(problem, name, cell["width"]), batch_size=cell["batch"], epochs=EPOCHS[name]), seed=0)
+    setting = setting_of(name, cell["batch"], cell["width"], data)
     torch.set_num_threads(1)
     length, profile = length_of(setting), setting.profile
     fixed = {"polynomial": "polar_express", "ns_steps": 2} if cell["optimizer"] == "muon" else {}
@@ -107,63 +112,19 @@ def reached(cell: dict[str, Any], data: str) -> dict[str, Any]:
     return {**cell, "steps": length, "reached": best if len(found) == LOOKS else math.nan}
 
 
-def best_lr(lrs: np.ndarray[Any, Any], losses: np.ndarray[Any, Any]) -> float:
-    """The vertex, as log10 of lr, of the parabola through the least loss and its neighbours; NaN where the least is at an end."""
-    there = np.where(np.isfinite(losses), losses, np.inf)
-    least = int(np.argmin(there))
-    if not 0 < least < len(lrs) - 1:
-        return math.nan
-    x, y = np.log10(lrs[least - 1 : least + 2]), there[least - 1 : least + 2]
-    if not np.isfinite(y).all():
-        return float(x[1])  # beyond it diverges
-    curve = np.polyfit(x, y, 2)
-    return float(np.clip(-curve[1] / (2 * curve[0]), x[0], x[2]))
-
-
-def table(cells: list[dict[str, Any]]) -> None:
-    places = {(c["task"], c["optimizer"], c["batch"], c["width"]) for c in cells}
-    best = {}
-    for place in places:
-        mine = sorted((c["lr"], c["reached"]) for c in cells if (c["task"], c["optimizer"], c["batch"], c["width"]) == place)
-        lrs, losses = (np.array(column) for column in zip(*mine, strict=True))
-        best[place] = best_lr(lrs, losses)
-    for what in ("batch", "width"):
-        print(f"\n| optimizer | task | best lr at each {what} | exponent of {what} |\n|---|---|---|---|")
-        for optimizer in LRS:
-            exponents = []
-            for task in WHAT:
-                ordinary = WIDTHS[task][1]
-                at = {
-                    (batch if what == "batch" else width): lr
-                    for (name, rule, batch, width), lr in best.items()
-                    if (name, rule) == (task, optimizer) and (width == ordinary if what == "batch" else batch == BATCH)
-                }
-                known = sorted((size, lr) for size, lr in at.items() if math.isfinite(lr))
-                if len(at) < 2:
-                    continue
-                slope = float(np.polyfit(np.log10([s for s, _ in known]), [lr for _, lr in known], 1)[0]) if len(known) > 1 else math.nan
-                exponents.append(slope)
-                said = ", ".join(f"{size}: {10**lr:.2g}" if math.isfinite(lr) else f"{size}: at an end" for size, lr in sorted(at.items()))
-                print(f"| {optimizer} | {task} | {said} | {slope:.2f} |")
-            held = np.array([slope for slope in exponents if math.isfinite(slope)])
-            if len(held) > 1:
-                print(f"| {optimizer} | all | | {held.mean():.2f} ± {held.std(ddof=1) / math.sqrt(len(held)):.2f} |")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("data", nargs="?")
+    parser.add_argument("data")
     parser.add_argument("cells", type=Path)
-    parser.add_argument("--table", action="store_true", help="only print what the cells say")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     cells = Cells(args.cells, KEYS)
-    if not args.table:
-        left = [job for job in jobs() if not cells.has(**job)]
-        with multiprocessing.get_context("forkserver").Pool(args.workers) as pool:
-            for cell in pool.imap_unordered(partial(reached, data=args.data), left):
-                cells.add(cell)
-    table(cells.all)
+    left = [job for job in jobs() if not cells.has(**job)]
+    with multiprocessing.get_context("forkserver").Pool(args.workers) as pool:
+        for cell in pool.imap_unordered(partial(reached, data=args.data), left):
+            cells.add(cell)
+    rows = [json.dumps(cell) for cell in sorted(cells.all, key=lambda cell: [str(cell[key]) for key in KEYS])]
+    FILE.write_text("[\n" + ",\n".join(rows) + "\n]\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

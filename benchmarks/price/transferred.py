@@ -1,0 +1,92 @@
+"""How the best lr moves with batch size and with width, as transfer.py recorded it in transfer.json.
+
+Run: python benchmarks/price/transferred.py
+The best lr is the vertex of a parabola through the least loss of the grid and its two neighbours, over log lr.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+FILE = Path(__file__).with_name("transfer.json")
+BATCH = 64  # where the width changes
+WIDTHS = {
+    "california": (32, 128, 512),
+    "letter": (32, 128, 512),
+    "fashion": (6, 12, 48),
+    "names_gru": (16, 48, 144),
+}  # the middle one where the batch does
+
+Cell = Mapping[str, Any]  # task, optimizer, batch, width, lr, steps, reached
+
+
+def known() -> list[Cell]:
+    return list(json.loads(FILE.read_text(encoding="utf-8")))
+
+
+def best_lr(lrs: Floats, losses: Floats) -> float:
+    """log10 of the best lr; NaN where the least loss lies at an end of the grid."""
+    there = np.where(np.isfinite(losses), losses, np.inf)
+    least = int(np.argmin(there))
+    if not 0 < least < len(lrs) - 1:
+        return math.nan
+    x, y = np.log10(lrs[least - 1 : least + 2]), there[least - 1 : least + 2]
+    if not np.isfinite(y).all():
+        return float(x[1])  # beyond it diverges
+    curve = np.polyfit(x, y, 2)
+    return float(np.clip(-curve[1] / (2 * curve[0]), x[0], x[2]))
+
+
+def best(cells: Sequence[Cell], what: str) -> Iterator[tuple[str, str, dict[int, float]]]:
+    """(optimizer, task, log10 of the best lr by size), where the batch or the width changes and the other is the middle one."""
+    for optimizer, task in sorted({(cell["optimizer"], cell["task"]) for cell in cells}):
+        other, middle = ("width", WIDTHS[task][1]) if what == "batch" else ("batch", BATCH)
+        mine = [cell for cell in cells if (cell["optimizer"], cell["task"], cell[other]) == (optimizer, task, middle)]
+        found = {}
+        for size in sorted({cell[what] for cell in mine}):
+            rows = sorted((cell["lr"], cell["reached"]) for cell in mine if cell[what] == size)
+            found[size] = best_lr(*(np.array(column, dtype=np.float64) for column in zip(*rows, strict=True)))
+        if len(found) > 1:
+            yield optimizer, task, found
+
+
+def slope(sizes: Mapping[int, float]) -> float:
+    """The power of the size that the best lr goes with; NaN where fewer than two are known."""
+    there = [(math.log10(size), lr) for size, lr in sizes.items() if math.isfinite(lr)]
+    return float(np.polyfit(*zip(*there, strict=True), 1)[0]) if len(there) > 1 else math.nan
+
+
+def exponents(cells: Sequence[Cell], what: str) -> dict[str, tuple[float, float]]:
+    """(mean over tasks, its standard error) of each optimizer's slopes."""
+    slopes: dict[str, list[float]] = {}
+    for optimizer, _, sizes in best(cells, what):
+        slopes.setdefault(optimizer, []).append(slope(sizes))
+    found = {}
+    for optimizer, some in slopes.items():
+        held = np.array([one for one in some if math.isfinite(one)])
+        if len(held) > 1:
+            found[optimizer] = (float(held.mean()), float(held.std(ddof=1)) / math.sqrt(len(held)))
+    return found
+
+
+def main() -> None:
+    cells = known()
+    for what in ("batch", "width"):
+        print(f"\n| optimizer | task | best lr at each {what} | power of {what} |\n|---|---|---|---|")
+        for optimizer, task, sizes in best(cells, what):
+            said = ", ".join(f"{size}: {10**lr:.2g}" if math.isfinite(lr) else f"{size}: at an end" for size, lr in sizes.items())
+            print(f"| {optimizer} | {task} | {said} | {slope(sizes):.2f} |")
+        for optimizer, (mean, error) in exponents(cells, what).items():
+            print(f"| {optimizer} | all | | {mean:.2f} ± {error:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
