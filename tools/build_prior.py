@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from fallline import catalogue
-from fallline._portfolio import WORST, Facts, Floats, Portfolio, relative_noise
+from fallline._portfolio import WORST, Facts, Floats, Portfolio, name_of, relative_noise
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks" / "price"))
 
+import transferred  # noqa: E402  (it lies beside the benchmarks)
 from records import AUDIT, VALID, TaskRecords, load  # noqa: E402  (it lies beside the benchmarks)
 
 FILE = ROOT / "src" / "fallline" / "portfolio.toml"
@@ -42,7 +43,8 @@ HEADER = """\
 # `regret` of a task: one number a recipe, 0 = the best recorded, 1 = AdamW's default, cut at 2; `cost`: a step's time in AdamW's.
 # `lr_within`: an lr within this factor of an optimizer's best loses less than a twentieth of what there is to gain.
 # `shrinkage` is weight decay as lr x decay x steps; `average.share` the window of averaged weights as a share of the length.
-schema = 3
+# `batch_exponent`, `width_exponent` of a family: the best lr goes with batch size and width to these powers, at equal epochs.
+schema = 4
 """
 LOST = 0.05  # of regret, a twentieth: what two nearly equal recipes of a list differ by
 RATES = 5  # fewer recorded lrs make no parabola
@@ -84,6 +86,8 @@ def known(records: Mapping[str, TaskRecords]) -> Portfolio:
         regret=regrets(records),
         metrics=tuple(str(task.facts["metrics"][0]) for task in records.values()),
         directions=tuple(str(task.facts["direction"]) for task in records.values()),
+        batches=tuple(int(task.facts["batch_size"]) for task in records.values()),
+        fans=tuple(float(task.facts["fan_in"]) for task in records.values()),
         noise=np.array([seed_noise(task, task.default[:, AUDIT]) for task in records.values()]),
         settled=np.array([seed_noise(task, task.reference[:, AUDIT] if len(task.reference) else np.empty(0)) for task in records.values()]),
     )
@@ -131,8 +135,8 @@ def row_of(task: TaskRecords, recipe: int, digits: int = 2) -> dict[str, Any]:
     row = task.rows[recipe % len(task.rows)]
     averaged = recipe >= len(task.rows)
     kept = {key: row[key] for key in ("optimizer", "schedule", "clip", "shrinkage") if key in row and row[key] != {"name": "none"}}
-    name = f"{row['optimizer']['name']}-{row['schedule']['name'].replace('_', '-')}-{row['optimizer']['lr']:.{digits}g}"
-    return {"name": name + ("-averaged" if averaged else ""), **kept, **({"average": {"share": WINDOW}} if averaged else {})}
+    found = {**kept, **({"average": {"share": WINDOW}} if averaged else {})}
+    return {"name": name_of(found, digits), **found}
 
 
 def without(whole: Portfolio, hidden: Sequence[int]) -> Portfolio:
@@ -142,7 +146,7 @@ def without(whole: Portfolio, hidden: Sequence[int]) -> Portfolio:
 
 def only(whole: Portfolio, kept: Sequence[int]) -> Portfolio:
     """The portfolio as it would be from these tasks; one may be named twice, as a bootstrap does."""
-    named = {name: tuple(getattr(whole, name)[k] for k in kept) for name in ("tasks", "facts", "metrics", "directions")}
+    named = {name: tuple(getattr(whole, name)[k] for k in kept) for name in ("tasks", "facts", "metrics", "directions", "batches", "fans")}
     return replace(whole, **named, **{name: getattr(whole, name)[kept] for name in ("regret", "cost", "noise", "settled")})
 
 
@@ -192,6 +196,12 @@ def lr_within(records: Mapping[str, TaskRecords], whole: Portfolio) -> dict[str,
     return found
 
 
+def exponents(what: str) -> dict[str, float]:
+    """For each family of optimizers: the power of the batch size, or width, with which the best lr went (benchmarks/price/transfer.md)."""
+    found = transferred.exponents(transferred.known(), what)
+    return {catalogue.optimizer(name).family: round(median, 2) for name, (median, error) in found.items() if abs(median) > 2 * error}
+
+
 def worth(whole: Portfolio, orders: Mapping[str, list[int]], count: int) -> float:
     """Mean over tasks of the best regret among the first `count` recipes of each task's order."""
     return float(np.mean([whole.regret[k, orders[name][:count]].min() for k, name in enumerate(whole.tasks)]))
@@ -200,6 +210,7 @@ def worth(whole: Portfolio, orders: Mapping[str, list[int]], count: int) -> floa
 def written(records: Mapping[str, TaskRecords], whole: Portfolio, among: Sequence[int]) -> str:
     """portfolio.toml."""
     lines = [HEADER, f"lr_within = {_toml(lr_within(records, whole))}", ""]
+    lines[-1:] = [*(f"{what}_exponent = {_toml(exponents(what))}" for what in ("batch", "width")), ""]
     for recipe in among:
         lines += [
             "[[recipe]]",
@@ -211,7 +222,10 @@ def written(records: Mapping[str, TaskRecords], whole: Portfolio, among: Sequenc
         lines += [
             "[[task]]",
             f"name = {_toml(name)}",
-            *(f"{key} = {_toml(facts[key])}" for key in ("task", "model_kind", "passes", "normalisation", "direction")),
+            *(
+                f"{key} = {_toml(facts[key])}"
+                for key in ("task", "model_kind", "passes", "batch_size", "fan_in", "normalisation", "direction")
+            ),
         ]
         lines.append(f"metric = {_toml(facts['metrics'][0])}")
         noise, settled = (float(f"{value:.3g}") for value in (whole.noise[number], whole.settled[number]))

@@ -217,7 +217,8 @@ def facts_of(task: Task, data: Path, work: Path) -> dict[str, Any]:
             "family": task.family, "metrics": list(task.metrics), "direction": judge.metric.direction, "task": profile.task,
             "length": subject.length, "passes": profile.passes, "model_kind": profile.model_kind, "keep": keep, "rows": profile.rows,
             "valid_rows": profile.valid_rows, "audit_rows": profile.audit_rows, "batch_size": profile.batch_size,
-            "parameters": profile.parameters, "normalisation": list(profile.normalisation), "label_noise": profile.label_noise,
+            "parameters": profile.parameters, "fan_in": round(profile.fan_in, 1),
+            "normalisation": list(profile.normalisation), "label_noise": profile.label_noise,
             "losses": subject.losses, "plain_loss": plain_loss(profile), "steps_per_epoch": subject.setting.steps_per_epoch,
         }  # fmt: skip
         path.write_text(json.dumps(known), encoding="utf-8")

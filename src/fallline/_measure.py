@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -152,8 +153,11 @@ def _parameter_facts(model: nn.Module) -> dict[str, Any]:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             sizes[kinds[name]] += parameter.numel()
+    layers = [p for name, p in model.named_parameters() if p.requires_grad and kinds[name] in ("matrix", "convolution")]
+    logs = sum(p.numel() * math.log(p[0].numel()) for p in layers if p.numel())
     modules = list(model.modules())
     return {
+        "fan_in": math.exp(logs / sum(p.numel() for p in layers)) if layers else 0.0,
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "matrices": sizes["matrix"],

@@ -28,6 +28,7 @@ VALUES = ("regression", "count")  # tasks whose targets are numbers; all others 
 ALIKE = {"model_kind": 3.0, "values": 1.5, "passes": 1.5, "normalised": 1.5}
 METRIC_WEIGHS = 10.0  # of a task judged by the same metric, for the noise of seeds: an F1 of rare classes jumps where accuracy trembles
 COST_WEIGHS = 0.05  # of regret for each further plain training of time that a recipe takes: a twentieth of what there is to gain
+FARTHEST = 4.0  # from the usual batch size or width of recorded tasks lr is moved no farther: so far it was measured (transfer.md)
 SEAT_WEIGHS = 0.03  # of regret for each recipe of the same family in the list: ties, and what is nearly one, go to a family not tried yet
 
 
@@ -71,7 +72,11 @@ class Portfolio:
     directions: tuple[str, ...]  # of that metric
     noise: Floats  # (tasks,) what another seed does to AdamW's default, as `relative_noise` has it
     settled: Floats  # (tasks,) the same of the best recipe of the task, whose lr falls to its end
+    batches: tuple[int, ...]  # examples a step
+    fans: tuple[float, ...]  # inputs of a unit, as Profile.fan_in has it
     lr_within: Mapping[str, float] = field(default_factory=dict)  # optimizer -> factor of its best lr that loses next to nothing
+    batch_exponent: Mapping[str, float] = field(default_factory=dict)  # family -> the power of the batch size that the best lr goes with
+    width_exponent: Mapping[str, float] = field(default_factory=dict)  # the same of the width
 
     @cached_property
     def families(self) -> tuple[str, ...]:
@@ -107,6 +112,15 @@ class Portfolio:
         cost: Floats = self.weights(facts) @ self.cost
         return cost
 
+    def lr_factor(self, facts: Facts, recipe: int, batch: int, fan_in: float) -> float:
+        """By how much a recipe's lr is moved for another batch size and another width than those of recorded tasks like this."""
+        family, factor = self.families[recipe], 1.0
+        for exponents, sizes, size in ((self.batch_exponent, self.batches, batch), (self.width_exponent, self.fans, fan_in)):
+            usual = math.exp(float(self.weights(facts) @ np.log(sizes)))
+            ratio = min(max(size / usual, 1 / FARTHEST), FARTHEST) if size > 0 else 1.0
+            factor *= ratio ** exponents.get(family, 0.0)
+        return factor
+
     def left(self, facts: Facts, recipes: Sequence[int]) -> float:
         """The mean, over tasks like this, of the least regret among some recipes."""
         return float(self.weights(facts) @ self.regret[:, list(recipes)].min(axis=1))
@@ -119,6 +133,12 @@ class Portfolio:
         same = alike * np.array([mine == direction for mine in self.directions])
         same *= np.where(np.array(self.metrics) == metric, METRIC_WEIGHS, 1.0)
         return _quantile(self.noise, same, 0.75, 0.0), min(_quantile((self.settled / self.noise) ** 2, alike, 0.5, 1.0), 1.0)
+
+
+def name_of(row: Mapping[str, Any], digits: int = 2) -> str:
+    """What a recipe is called: optimizer, schedule and lr with so many digits, and whether it averages."""
+    optimizer, averaged = row["optimizer"], "-averaged" if "average" in row else ""
+    return f"{optimizer['name']}-{row['schedule']['name'].replace('_', '-')}-{optimizer['lr']:.{digits}g}{averaged}"
 
 
 def relative_noise(direction: str, level: float) -> float | None:
@@ -159,4 +179,8 @@ def portfolio() -> Portfolio:
         noise=np.array([task["noise"] for task in tasks], dtype=np.float64),
         settled=np.array([task["settled"] for task in tasks], dtype=np.float64),
         lr_within=data["lr_within"],
+        batches=tuple(task["batch_size"] for task in tasks),
+        batch_exponent=data["batch_exponent"],
+        fans=tuple(task["fan_in"] for task in tasks),
+        width_exponent=data["width_exponent"],
     )

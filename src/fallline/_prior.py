@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from fallline._constraints import Constraints
 from fallline._errors import UsageError
 from fallline._head import Head
 from fallline._judge import Judge, stock_loss
-from fallline._portfolio import MANY_PASSES, Facts, portfolio
+from fallline._portfolio import MANY_PASSES, Facts, name_of, portfolio
 from fallline._problem import Problem
 from fallline._profile import Profile
 from fallline._ranking import may_help, plain_loss, ranked_losses, unlike, why_not
@@ -178,23 +179,40 @@ def _from_portfolio(problem: Problem, profile: Profile, constraints: Constraints
     """The portfolio's order for this problem, among the recipes that can run here and keep the constraints."""
     held, facts = portfolio(), Facts.of(profile)
     made: dict[int, Recipe] = {}
+    rows: dict[int, Mapping[str, Any]] = {}
+    batch = profile.batch_size * problem.accumulate
     own_loop = problem.loop is not None  # it clips as it likes and knows no average: a recipe says only what was done
     for number, row in enumerate(held.recipes):
         if catalogue.optimizer(row["optimizer"]["name"]).applies(profile) or (own_loop and "average" in row):
             continue
         if own_loop:
             row = {key: value for key, value in row.items() if key != "clip"}
+        if "lr" not in constraints.settings:
+            row = _moved_lr(row, held.lr_factor(facts, number, batch, profile.fan_in))
         kept = constraints.apply(_recipe(row, loss, profile, frame))
         if kept is not None and kept not in made.values():
-            made[number] = kept
+            made[number], rows[number] = kept, row
     order, cost = held.order(facts, count, list(made)), held.step_cost(facts)
     source = f"{len(held.tasks)} recorded tasks, those like this one counting more (benchmarks/price)"
-    entered = []
+    entered: list[Candidate] = []
     for place, number in enumerate(order):
+        row, recorded = rows[number], held.recipes[number]["optimizer"]["lr"]
+        name = name_of(row)
+        if name in [entry.name for entry in entered]:
+            name = name_of(row, digits=3)
         left = f"{held.left(facts, order[: place + 1]):.0%} of the way from the best to AdamW's default"
         reason = f"best alone on recorded tasks, leaving {left}" if not place else f"best beside those before it, leaving {left}"
-        entered.append(Candidate(held.recipes[number]["name"], made[number], reason, source, round(float(cost[number]), 2)))
+        if row["optimizer"]["lr"] != recorded:
+            reason += f"; recorded with lr {recorded:g}, moved for layers of {profile.fan_in:.0f} inputs and steps of {batch} examples"
+        entered.append(Candidate(name, made[number], reason, source, round(float(cost[number]), 2)))
     return entered
+
+
+def _moved_lr(row: Mapping[str, Any], factor: float) -> Mapping[str, Any]:
+    """A row with its lr moved, to three digits; as it is where that would change less than rounding."""
+    lr = row["optimizer"]["lr"]
+    moved = float(f"{lr * factor:.3g}")
+    return row if math.isclose(moved, lr, rel_tol=0.05) else {**row, "optimizer": {**row["optimizer"], "lr": moved}}
 
 
 def _recipe(row: Mapping[str, Any], loss: Part, profile: Profile, frame: Frame) -> Recipe:

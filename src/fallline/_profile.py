@@ -52,6 +52,7 @@ class Profile:
     convolutions: int = 0
     embeddings: int = 0
     vectors: int = 0  # biases and norms
+    fan_in: float = 0.0  # inputs of a unit of the trainable layers, the geometric mean over their weights; 0 where there are none
     normalisation: tuple[str, ...] = ()  # "batch", "layer", ...
     recurrent: bool = False
     attention: bool = False

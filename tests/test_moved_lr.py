@@ -1,0 +1,117 @@
+"""The portfolio's lrs are moved to a problem's batch size and width, by powers that were measured, and no farther than they were."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import fallline
+from fallline._constraints import Constraints
+from fallline._portfolio import FARTHEST, Facts, name_of, portfolio
+from fallline._prior import Candidate, candidates
+from fallline._recipe import Frame
+from fallline._setting import prepare
+
+MLP = Facts("mlp", values=True, passes=True, normalised=False)
+STEPS = 1000
+
+
+def entered(batch: int, width: int = 64, accumulate: int = 1, **fixed: Any) -> list[Candidate]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4000, 8, generator=generator)
+    problem = fallline.Problem(
+        model=lambda: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1), nn.Flatten(0)),
+        train=(x, x.sum(1)), metric="mae", epochs=10, batch_size=batch, accumulate=accumulate,
+    )  # fmt: skip
+    here = prepare(problem)
+    return candidates(here.problem, here.profile, here.judge, Constraints.of(fixed, None), Frame(STEPS, 0, 20, 0), count=6, second_losses=0)
+
+
+def usual(sizes: tuple[float, ...]) -> float:
+    held = portfolio()
+    return math.exp(float(held.weights(MLP) @ np.log(sizes)))
+
+
+def test_lr_stays_where_batch_and_width_are_those_of_recorded_tasks_alike() -> None:
+    held = portfolio()
+    for recipe in range(len(held.recipes)):
+        factor = held.lr_factor(MLP, recipe, round(usual(held.batches)), usual(held.fans))
+        assert factor == pytest.approx(1.0, abs=0.02)
+
+
+@given(st.integers(1, 100_000), st.floats(1.0, 1e6))
+def test_lr_is_moved_by_the_measured_power_and_no_farther_than_was_measured(batch: int, fan_in: float) -> None:
+    held = portfolio()
+    ratios = [min(max(size / usual(sizes), 1 / FARTHEST), FARTHEST) for size, sizes in ((batch, held.batches), (fan_in, held.fans))]
+    for recipe, family in enumerate(held.families):
+        powers = [exponents.get(family, 0.0) for exponents in (held.batch_exponent, held.width_exponent)]
+        expected = math.prod(ratio**power for ratio, power in zip(ratios, powers, strict=True))
+        assert held.lr_factor(MLP, recipe, batch, fan_in) == pytest.approx(expected)
+
+
+def test_larger_steps_have_a_larger_lr_wider_layers_a_smaller_one() -> None:
+    held = portfolio()
+    assert held.batch_exponent["adaptive"] > 0 > held.width_exponent["adaptive"]
+    small, large = entered(32), entered(128)
+    narrow, wide = entered(64, width=32), entered(64, width=512)
+    for less, more in ((small, large), (wide, narrow)):
+        pairs = [(a.recipe, b.recipe) for a, b in zip(less, more, strict=True) if a.recipe.family == "adaptive"]
+        assert pairs
+        assert all(a.lr < b.lr for a, b in pairs if a.lr and b.lr)
+
+
+def test_batches_that_are_accumulated_count_as_one_step() -> None:
+    assert [c.recipe.lr for c in entered(32, accumulate=4)] == pytest.approx([c.recipe.lr for c in entered(128)], rel=0.02)
+
+
+def test_a_moved_recipe_is_called_by_its_own_lr_says_so_and_keeps_its_decay_in_proportion() -> None:
+    recorded = {row["name"]: row for row in portfolio().recipes}
+    moved = [c for c in entered(256) if c.name not in recorded]
+    assert moved, "a batch of 256 is far from what was recorded"
+    for candidate in moved:
+        lr = candidate.recipe.lr
+        assert lr is not None
+        assert f"-{lr:.2g}" in candidate.name or f"-{lr:.3g}" in candidate.name
+        assert "recorded with lr" in candidate.reason
+    shrunk = [
+        float(c.recipe.optimizer.settings["weight_decay"]) * (c.recipe.lr or 0.0) * STEPS  # type: ignore[arg-type]  # a decay is a number
+        for c in moved
+        if "weight_decay" in c.recipe.optimizer.settings
+    ]
+    wanted = {float(row.get("shrinkage", math.nan)) for row in recorded.values()}
+    assert any(min(abs(value - one) for one in wanted) < 0.01 * max(value, 0.1) for value in shrunk)
+
+
+def test_an_lr_that_the_user_fixed_is_not_moved() -> None:
+    assert {candidate.recipe.lr for candidate in entered(256, width=512, lr=0.003)} == {0.003}
+
+
+def test_fan_in_is_the_geometric_mean_over_weights_of_the_inputs_of_a_unit() -> None:
+    x = torch.randn(600, 8)
+    problem = fallline.Problem(
+        model=lambda: nn.Sequential(nn.Linear(8, 4), nn.LayerNorm(4), nn.Linear(4, 1), nn.Flatten(0)),
+        train=(x, x.sum(1)), metric="mae", epochs=2,
+    )  # fmt: skip
+    found = prepare(problem).profile.fan_in
+    assert found == pytest.approx(math.exp((32 * math.log(8) + 4 * math.log(4)) / 36))
+
+
+def test_names_tell_optimizer_schedule_lr_and_average() -> None:
+    row = {"optimizer": {"name": "adamw", "lr": 0.00123}, "schedule": {"name": "one_cycle"}}
+    assert name_of(row) == "adamw-one-cycle-0.0012"
+    assert name_of({**row, "average": {"share": 0.01}}, digits=3) == "adamw-one-cycle-0.00123-averaged"
+
+
+def test_a_profile_without_layers_moves_nothing_by_width() -> None:
+    held = portfolio()
+    plain = replace(held, width_exponent={})
+    for recipe in range(len(held.recipes)):
+        assert held.lr_factor(MLP, recipe, 64, 0.0) == plain.lr_factor(MLP, recipe, 64, 100.0)
