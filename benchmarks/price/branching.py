@@ -23,8 +23,8 @@ def variants() -> Iterator[tuple[str, Rules]]:
         yield f"plan {price:g}: as it is", rules
         for share in COOLED:
             yield f"plan {price:g}: rung one judged after a cooldown of {share:.0%}", replace(rules, judged=f"cooled {share}")
-        for factor, said in zip(FACTORS, ("a third", "three times"), strict=True):
-            yield f"plan {price:g}: the leader also with {said} of its lr", replace(rules, child=factor)
+        for factor, said in zip(FACTORS, ("a third of", "three times"), strict=True):
+            yield f"plan {price:g}: the leader also with {said} its lr", replace(rules, child=factor)
             yield f"plan {price:g}: the same in the place of the last that goes on", replace(rules, child=factor, child_instead=True)
 
 

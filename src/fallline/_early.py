@@ -1,7 +1,7 @@
 """Early: the rest of a plan is left out where nothing it could bring would change the verdict.
 
 Only what is certain counts. A gain on valid that is far beyond the noise a race assumes is not: of races with nothing to find whose
-interval on valid excluded zero at 99.99 %, measured seeds took back nineteen of twenty (benchmarks/price/early.py).
+interval on valid excluded zero at 99 to 99.99 %, measured seeds took back more than nine of ten (benchmarks/price/early.py).
 """
 
 from __future__ import annotations

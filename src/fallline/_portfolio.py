@@ -28,7 +28,8 @@ VALUES = ("regression", "count")  # tasks whose targets are numbers; all others 
 ALIKE = {"model_kind": 3.0, "values": 1.5, "passes": 1.5, "normalised": 1.5}
 METRIC_WEIGHS = 10.0  # of a task judged by the same metric, for the noise of seeds: an F1 of rare classes jumps where accuracy trembles
 COST_WEIGHS = 0.05  # of regret for each further plain training of time that a recipe takes: a twentieth of what there is to gain
-FARTHEST = 4.0  # from the usual batch size or width of recorded tasks lr is moved no farther: so far it was measured (transfer.md)
+NEAR = 2.0  # within this factor of recorded tasks' batch size and width their lrs stand as they were recorded: there they were compared
+FARTHEST = 8.0  # beyond it lr is moved, over a factor of four at most: so far it was measured (benchmarks/price/transfer.md)
 SEAT_WEIGHS = 0.03  # of regret for each recipe of the same family in the list: ties, and what is nearly one, go to a family not tried yet
 
 
@@ -113,11 +114,12 @@ class Portfolio:
         return cost
 
     def lr_factor(self, facts: Facts, recipe: int, batch: int, fan_in: float) -> float:
-        """By how much a recipe's lr is moved for another batch size and another width than those of recorded tasks like this."""
+        """By how much a recipe's lr is moved where batch size or width are far from those of recorded tasks like this."""
         family, factor = self.families[recipe], 1.0
         for exponents, sizes, size in ((self.batch_exponent, self.batches, batch), (self.width_exponent, self.fans, fan_in)):
             usual = math.exp(float(self.weights(facts) @ np.log(sizes)))
             ratio = min(max(size / usual, 1 / FARTHEST), FARTHEST) if size > 0 else 1.0
+            ratio /= min(max(ratio, 1 / NEAR), NEAR)  # 1 where it is near, else what is left of it
             factor *= ratio ** exponents.get(family, 0.0)
         return factor
 

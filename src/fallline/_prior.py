@@ -196,14 +196,16 @@ def _from_portfolio(problem: Problem, profile: Profile, constraints: Constraints
     source = f"{len(held.tasks)} recorded tasks, those like this one counting more (benchmarks/price)"
     entered: list[Candidate] = []
     for place, number in enumerate(order):
-        row, recorded = rows[number], held.recipes[number]["optimizer"]["lr"]
-        name = name_of(row)
-        if name in [entry.name for entry in entered]:
-            name = name_of(row, digits=3)
+        row, recorded = rows[number], held.recipes[number]
+        name, moved = str(recorded["name"]), row["optimizer"]["lr"] != recorded["optimizer"]["lr"]
+        if moved:
+            taken = {entry.name for entry in entered} | {str(recipe["name"]) for recipe in held.recipes}
+            name = name_of(row) if name_of(row) not in taken else name_of(row, digits=3)
         left = f"{held.left(facts, order[: place + 1]):.0%} of the way from the best to AdamW's default"
         reason = f"best alone on recorded tasks, leaving {left}" if not place else f"best beside those before it, leaving {left}"
-        if row["optimizer"]["lr"] != recorded:
-            reason += f"; recorded with lr {recorded:g}, moved for layers of {profile.fan_in:.0f} inputs and steps of {batch} examples"
+        if moved:
+            sizes = f"layers of {profile.fan_in:.0f} inputs and steps of {batch} examples"
+            reason += f"; recorded with lr {recorded['optimizer']['lr']:g}, moved for {sizes}"
         entered.append(Candidate(name, made[number], reason, source, round(float(cost[number]), 2)))
     return entered
 
