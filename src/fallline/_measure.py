@@ -153,8 +153,8 @@ def _parameter_facts(model: nn.Module) -> dict[str, Any]:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             sizes[kinds[name]] += parameter.numel()
-    layers = [p for name, p in model.named_parameters() if p.requires_grad and kinds[name] in ("matrix", "convolution")]
-    logs = sum(p.numel() * math.log(p[0].numel()) for p in layers if p.numel())
+    layers = [p for name, p in model.named_parameters() if p.requires_grad and p.numel() and kinds[name] in ("matrix", "convolution")]
+    logs = sum(p.numel() * math.log(p[0].numel()) for p in layers)
     modules = list(model.modules())
     return {
         "fan_in": math.exp(logs / sum(p.numel() for p in layers)) if layers else 0.0,
