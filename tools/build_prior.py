@@ -43,7 +43,7 @@ HEADER = """\
 # `regret` of a task: one number a recipe, 0 = the best recorded, 1 = AdamW's default, cut at 2; `cost`: a step's time in AdamW's.
 # `lr_within`: an lr within this factor of an optimizer's best loses less than a twentieth of what there is to gain.
 # `shrinkage` is weight decay as lr x decay x steps; `average.share` the window of averaged weights as a share of the length.
-# `batch_exponent`, `width_exponent` of a family: the best lr goes with batch size and width to these powers, at equal epochs.
+# `batch_exponent`, `width_exponent` of a family: the best lr goes with batch size and fan-in to these powers, at equal epochs.
 schema = 4
 """
 LOST = 0.05  # of regret, a twentieth: what two nearly equal recipes of a list differ by
@@ -209,8 +209,8 @@ def worth(whole: Portfolio, orders: Mapping[str, list[int]], count: int) -> floa
 
 def written(records: Mapping[str, TaskRecords], whole: Portfolio, among: Sequence[int]) -> str:
     """portfolio.toml."""
-    lines = [HEADER, f"lr_within = {_toml(lr_within(records, whole))}", ""]
-    lines[-1:] = [*(f"{what}_exponent = {_toml(exponents(what))}" for what in ("batch", "width")), ""]
+    lines = [HEADER, f"lr_within = {_toml(lr_within(records, whole))}"]
+    lines += [*(f"{what}_exponent = {_toml(exponents(what))}" for what in ("batch", "width")), ""]
     for recipe in among:
         lines += [
             "[[recipe]]",

@@ -33,16 +33,12 @@ from fallline._recipe import Cooldown, LrChange
 from fallline._step import start
 
 RUNG = Rules().rung
-
-
 LEADERS = 6  # a task: those with the best standing at rung one, which any plan's list may lead with
 
 
 def leaders(task: TaskRecords) -> list[int]:
     """The rows that lead at rung one among what everybody can train with the task's first loss, best first."""
-    free = [
-        place for place, row in enumerate(task.rows) if not row["loss"] and not catalogue.optimizer(row["optimizer"]["name"]).package
-    ]  # fmt: skip
+    free = [k for k, row in enumerate(task.rows) if not row["loss"] and not catalogue.optimizer(row["optimizer"]["name"]).package]
     places = {place: standing(task, place, RUNG, "standing") for place in free}
     return sorted((place for place in free if np.isfinite(places[place])), key=lambda place: (places[place], place))[:LEADERS]
 

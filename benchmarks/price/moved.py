@@ -70,10 +70,11 @@ def table(cells: list[dict[str, Any]]) -> None:
     for name in WHERE:
         for place in sorted({(cell["batch"], cell["wider"]) for cell in cells if cell["task"] == name}):
             mine = [cell for cell in cells if (cell["task"], cell["batch"], cell["wider"]) == (name, *place)]
-            plain, moved = ([cell["metric"] for cell in mine if cell["moved"] is which] for which in (False, True))
+            by_seed = sorted(mine, key=lambda cell: int(cell["seed"]))
+            plain, moved = ([cell["metric"] for cell in by_seed if cell["moved"] is which] for which in (False, True))
             base, sign = np.mean([cell["baseline"] for cell in mine]), 1 if mine[0]["direction"] == "min" else -1
-            pairs = [(a, b) for a, b in zip(plain, moved, strict=False)]
-            gain = float(np.mean([sign * (a - b) for a, b in pairs])) / max(abs(base - min(plain + moved, key=lambda v: sign * v)), 1e-12)
+            best = min(plain + moved, key=lambda value: sign * value)
+            gain = float(np.mean([sign * (a - b) for a, b in zip(plain, moved, strict=True)])) / max(abs(base - best), 1e-12)
             gains.append(gain)
             said = "four times as wide" if place[1] else f"batches of {place[0]}"
             print(f"| {name} | {said} | {base:.4g} | {np.mean(plain):.4g} | {np.mean(moved):.4g} | {gain:+.0%} |")

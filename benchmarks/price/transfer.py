@@ -3,8 +3,7 @@
 Run: python benchmarks/price/transfer.py DATA_FOLDER CELLS.jsonl, as often as it takes: the last time it writes transfer.json. Then
      python benchmarks/price/transferred.py, which prints the tables of transfer.md
 Epochs stay, so that a larger batch means fewer steps, as it does where somebody changes their batch size. Weight decay is the same in lr x
-decay x steps. What is
-judged is the mean of the plain loss on valid and on audit at its best look, less noisy than a metric that counts.
+decay x steps. What is judged is the mean of the plain loss on valid and on audit at its best look, less noisy than a metric that counts.
 """
 
 from __future__ import annotations
@@ -106,7 +105,7 @@ def reached(cell: dict[str, Any], data: str) -> dict[str, Any]:
     except Diverged:
         pass
     best = min((value for value in found if math.isfinite(value)), default=math.nan)
-    return {**cell, "steps": length, "reached": best if len(found) == LOOKS else math.nan}
+    return {**cell, "fan_in": round(profile.fan_in, 1), "steps": length, "reached": best if len(found) == LOOKS else math.nan}
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 FILE = Path(__file__).with_name("transfer.json")
+OF_MEDIAN = 1.4826 * math.sqrt(math.pi / 2)  # its standard error in median absolute deviations over sqrt(n), for normal values
 BATCH = 64  # where the width changes
 WIDTHS = {
     "california": (32, 128, 512),
@@ -25,7 +26,7 @@ WIDTHS = {
     "names_gru": (16, 48, 144),
 }  # the middle one where the batch does
 
-Cell = Mapping[str, Any]  # task, optimizer, batch, width, lr, steps, reached
+Cell = Mapping[str, Any]  # task, optimizer, batch, width, lr, fan_in (as Profile has it), steps, reached
 
 
 def known() -> list[Cell]:
@@ -45,27 +46,31 @@ def best_lr(lrs: Floats, losses: Floats) -> float:
     return float(np.clip(-curve[1] / (2 * curve[0]), x[0], x[2]))
 
 
-def best(cells: Sequence[Cell], what: str) -> Iterator[tuple[str, str, dict[int, float]]]:
-    """(optimizer, task, log10 of the best lr by size), where the batch or the width changes and the other is the middle one."""
+def best(cells: Sequence[Cell], what: str) -> Iterator[tuple[str, str, dict[float, float]]]:
+    """(optimizer, task, log10 of the best lr by size), where the batch or the width changes and the other is the middle one.
+
+    The size of a width is the fan-in of the network, which is what a profile knows.
+    """
     for optimizer, task in sorted({(cell["optimizer"], cell["task"]) for cell in cells}):
         other, middle = ("width", WIDTHS[task][1]) if what == "batch" else ("batch", BATCH)
         mine = [cell for cell in cells if (cell["optimizer"], cell["task"], cell[other]) == (optimizer, task, middle)]
-        found = {}
-        for size in sorted({cell[what] for cell in mine}):
-            rows = sorted((cell["lr"], cell["reached"]) for cell in mine if cell[what] == size)
+        found: dict[float, float] = {}
+        measure = "fan_in" if what == "width" else what
+        for size in sorted({cell[measure] for cell in mine}):
+            rows = sorted((cell["lr"], cell["reached"]) for cell in mine if cell[measure] == size)
             found[size] = best_lr(*(np.array(column, dtype=np.float64) for column in zip(*rows, strict=True)))
         if len(found) > 1:
             yield optimizer, task, found
 
 
-def slope(sizes: Mapping[int, float]) -> float:
+def slope(sizes: Mapping[float, float]) -> float:
     """The power of the size that the best lr goes with; NaN where fewer than two are known."""
     there = [(math.log10(size), lr) for size, lr in sizes.items() if math.isfinite(lr)]
     return float(np.polyfit(*zip(*there, strict=True), 1)[0]) if len(there) > 1 else math.nan
 
 
 def exponents(cells: Sequence[Cell], what: str) -> dict[str, tuple[float, float]]:
-    """(median over tasks, standard error of the mean) of each optimizer's slopes: one task of four lies far from the others."""
+    """(median over tasks, its standard error by absolute deviations) of each optimizer's slopes: one task lies far off."""
     slopes: dict[str, list[float]] = {}
     for optimizer, _, sizes in best(cells, what):
         slopes.setdefault(optimizer, []).append(slope(sizes))
@@ -73,16 +78,17 @@ def exponents(cells: Sequence[Cell], what: str) -> dict[str, tuple[float, float]
     for optimizer, some in slopes.items():
         held = np.array([one for one in some if math.isfinite(one)])
         if len(held) > 1:
-            found[optimizer] = (float(np.median(held)), float(held.std(ddof=1)) / math.sqrt(len(held)))
+            found[optimizer] = (float(np.median(held)), OF_MEDIAN * float(np.median(np.abs(held - np.median(held)))) / math.sqrt(len(held)))
     return found
 
 
 def main() -> None:
     cells = known()
     for what in ("batch", "width"):
-        print(f"\n| optimizer | task | best lr at each {what} | power of {what} |\n|---|---|---|---|")
+        size = "fan-in" if what == "width" else what
+        print(f"\n| optimizer | task | best lr at each {size} | power of {size} |\n|---|---|---|---|")
         for optimizer, task, sizes in best(cells, what):
-            said = ", ".join(f"{size}: {10**lr:.2g}" if math.isfinite(lr) else f"{size}: at an end" for size, lr in sizes.items())
+            said = ", ".join(f"{size:.3g}: {10**lr:.2g}" if math.isfinite(lr) else f"{size:.3g}: at an end" for size, lr in sizes.items())
             print(f"| {optimizer} | {task} | {said} | {slope(sizes):.2f} |")
         for optimizer, (median, error) in exponents(cells, what).items():
             print(f"| {optimizer} | median | | {median:.2f} ± {error:.2f} |")

@@ -160,7 +160,7 @@ def _raced(
             faults = "; ".join(f"{entry.trial.name} {entry.reason}" for entry in race.entered.values() if entry.reason)
             run.journal.write("failed", reason=faults, spent_s=clock.spent_s)
             raise RefusedError(f"no trial could be trained: {faults or 'the budget ended before the first rung'}")
-        step_s = race.seconds_a_step(race.baseline) / plan.estimate.get("slowdown", 1.0) or setting.profile.step_s
+        step_s = race.baseline.seconds_a_step / plan.estimate.get("slowdown", 1.0) or setting.profile.step_s
         verdict = verdict_of(race, decided, known, step_s * plan.length)
         _hand_over(run, race, decided.winner.trial.name, verdict)
     run.journal.write("verdict", spent_s=clock.spent_s, **verdict.document["verdict"], words=headline(verdict.document))

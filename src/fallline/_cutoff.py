@@ -46,18 +46,18 @@ def _endgame(race: Race, going: list[Entered]) -> dict[str, Any]:
     if left == float("inf") or not going:
         return {"finish": [entry.trial.name for entry in going], "cooldown": None}
     baseline = race.baseline if race.plan.shape.baseline_finishes and race.baseline.status != "failed" else None
-    needs = [] if baseline is None else [(length - baseline.step) * race.seconds_a_step(baseline)]
+    needs = [] if baseline is None else [(length - baseline.step) * baseline.seconds_a_step]
     finish = []
     for entry in going:
-        needs.append((length - entry.step) * race.seconds_a_step(entry))
+        needs.append((length - entry.step) * entry.seconds_a_step)
         if in_lanes(needs, lanes) > left:
             break
         finish.append(entry.trial.name)
     if finish:
         return {"finish": finish, "cooldown": None}
     both = [entry for entry in (baseline, going[0]) if entry is not None]
-    a_step = in_lanes([race.seconds_a_step(entry) for entry in both], lanes)
-    behind = in_lanes([(going[0].step - entry.step) * race.seconds_a_step(entry) for entry in both], lanes)
+    a_step = in_lanes([entry.seconds_a_step for entry in both], lanes)
+    behind = in_lanes([(going[0].step - entry.step) * entry.seconds_a_step for entry in both], lanes)
     reach = max(int((left - behind) / a_step), 1) if a_step else 1
     steps = max(min(round(COOLDOWN_SHARE * length), reach // 2), 1)
     at = min(going[0].step + max(reach - steps, 0), length - steps)
@@ -95,7 +95,7 @@ def _begun(race: Race, chosen: Entered) -> Cooldown:
     state = race.engine.state(chosen.trial.name)
     at = int(state["step"])
     steps = max(min(round(COOLDOWN_SHARE * race.plan.length), race.plan.length - at), 1)
-    per_step = race.seconds_a_step(chosen)
+    per_step = chosen.seconds_a_step
     if per_step > 0:
         # what stopping the lanes took is gone already
         free_s = max(race.clock.left_s + race.clock.reserve_s - race.plan.estimate.get("judging_s", 0.0), 0.0)

@@ -26,12 +26,14 @@ def draws_left_out(race: Race) -> bool:
 def seeds_left_out(race: Race) -> bool:
     """Whether other seeds could not change what is said, since the baseline itself is handed back."""
     finished = race.finished()
-    if race.baseline not in finished or winner_of(race, finished) is not race.baseline:
+    if race.baseline.status != "finished" or winner_of(race, finished) is not race.baseline:
         return False
-    return _said(race, "more seeds", "no candidate is better than the baseline on valid, so there is no difference to be sure of")
+    reason = "the baseline is handed back, since no candidate is better on valid by a quarter of the standard error"
+    return _said(race, "more seeds", reason)
 
 
 def _said(race: Race, left_out: str, reason: str) -> bool:
+    race.left_out.append(f"{left_out} were left out, since {reason}.")
     race.say(f"{left_out}: left out, since {reason}")
     race.folder.journal.write("early", left_out=left_out, reason=reason)
     return True

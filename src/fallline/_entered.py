@@ -43,6 +43,12 @@ class Entered:
         """Whether its numbers left the finite ones, which a smaller lr may cure."""
         return self.status == "failed" and self.reason.startswith("diverged")
 
+    @property
+    def seconds_a_step(self) -> float:
+        """Measured seconds a step, looks included."""
+        steps = sum(m.steps for m in self.measured)
+        return sum(m.train_s + m.eval_s for m in self.measured) / steps if steps else 0.0
+
     def value_at(self, step: int, sign: float) -> float | None:
         """The metric as it stood at a step that it has passed, by its looks; the best of them where it hands back the best weights."""
         if self.step <= step or self.status == "failed":

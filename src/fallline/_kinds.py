@@ -49,3 +49,16 @@ def normalisation(modules: Iterable[nn.Module]) -> tuple[str, ...]:
         elif isinstance(module, nn.RMSNorm):
             found.add("rms")
     return tuple(sorted(found))
+
+
+def fan_in(model: nn.Module) -> float:
+    """Inputs of a unit of the trainable matrices and convolutions, the geometric mean over their weights; 0 where there are none."""
+    kinds, logs, weights = parameter_kinds(model), 0.0, 0
+    for path, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            layer = kinds[f"{path}.{name}" if path else name] in ("matrix", "convolution")
+            if layer and parameter.requires_grad and parameter.numel():
+                units = parameter.shape[1 if isinstance(module, nn.modules.conv._ConvTransposeNd) else 0]
+                logs += parameter.numel() * math.log(parameter.numel() / units)
+                weights += parameter.numel()
+    return math.exp(logs / weights) if weights else 0.0

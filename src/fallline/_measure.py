@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -18,7 +17,7 @@ from fallline._counted import counted
 from fallline._data import Data
 from fallline._errors import FalllineError, RefusedError, UsageError
 from fallline._fit import fit, infer_task, two_logits
-from fallline._kinds import normalisation, parameter_kinds
+from fallline._kinds import fan_in, normalisation, parameter_kinds
 from fallline._outputs import output_kind
 from fallline._problem import Problem, call
 from fallline._profile import Profile
@@ -153,11 +152,9 @@ def _parameter_facts(model: nn.Module) -> dict[str, Any]:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             sizes[kinds[name]] += parameter.numel()
-    layers = [p for name, p in model.named_parameters() if p.requires_grad and p.numel() and kinds[name] in ("matrix", "convolution")]
-    logs = sum(p.numel() * math.log(p[0].numel()) for p in layers)
     modules = list(model.modules())
     return {
-        "fan_in": math.exp(logs / sum(p.numel() for p in layers)) if layers else 0.0,
+        "fan_in": fan_in(model),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "matrices": sizes["matrix"],

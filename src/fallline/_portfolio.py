@@ -78,7 +78,7 @@ class Portfolio:
     fans: tuple[float, ...]  # inputs of a unit, as Profile.fan_in has it
     lr_within: Mapping[str, float] = field(default_factory=dict)  # optimizer -> factor of its best lr that loses next to nothing
     batch_exponent: Mapping[str, float] = field(default_factory=dict)  # family -> the power of the batch size that the best lr goes with
-    width_exponent: Mapping[str, float] = field(default_factory=dict)  # the same of the width
+    width_exponent: Mapping[str, float] = field(default_factory=dict)  # the same of the fan-in
 
     @cached_property
     def families(self) -> tuple[str, ...]:

@@ -166,8 +166,9 @@ def _moved(part: Part, space: Mapping[str, Hyperparameter], generator: random.Ra
             continue
         if hyper.unit.startswith("target"):
             settings[name] = value * 10 ** generator.uniform(-0.5, 0.5)
-        elif hyper.log and value > 0:
-            settings[name] = min(max(value * 10 ** generator.uniform(-0.5, 0.5), hyper.low), hyper.high)
+        elif hyper.log and value > 0:  # a value beyond the range, as an lr moved for large batches may be, is bound by it no more
+            low, high = hyper.low if value >= hyper.low else 0.0, hyper.high if value <= hyper.high else math.inf
+            settings[name] = min(max(value * 10 ** generator.uniform(-0.5, 0.5), low), high)
         else:
             settings[name] = min(max(value + generator.uniform(-0.2, 0.2) * (hyper.high - hyper.low), hyper.low), hyper.high)
         if hyper.whole:
@@ -200,7 +201,8 @@ def _from_portfolio(problem: Problem, profile: Profile, constraints: Constraints
         name, moved = str(recorded["name"]), row["optimizer"]["lr"] != recorded["optimizer"]["lr"]
         if moved:
             taken = {entry.name for entry in entered} | {str(recipe["name"]) for recipe in held.recipes}
-            name = name_of(row) if name_of(row) not in taken else name_of(row, digits=3)
+            free = (called for digits in (2, 3) if (called := name_of(row, digits)) not in taken)
+            name = next(free, f"{name_of(row, digits=3)}-from-{recorded['optimizer']['lr']:g}")
         left = f"{held.left(facts, order[: place + 1]):.0%} of the way from the best to AdamW's default"
         reason = f"best alone on recorded tasks, leaving {left}" if not place else f"best beside those before it, leaving {left}"
         if moved:
@@ -211,10 +213,16 @@ def _from_portfolio(problem: Problem, profile: Profile, constraints: Constraints
 
 
 def _moved_lr(row: Mapping[str, Any], factor: float) -> Mapping[str, Any]:
-    """A row with its lr moved, to three digits; as it is where that would change less than rounding."""
-    lr = row["optimizer"]["lr"]
-    moved = float(f"{lr * factor:.3g}")
-    return row if math.isclose(moved, lr, rel_tol=0.05) else {**row, "optimizer": {**row["optimizer"], "lr": moved}}
+    """A row with its lr moved, to three digits, and lr x decay as it was; as it is where lr would change by a twentieth at most."""
+    optimizer = row["optimizer"]
+    moved = float(f"{optimizer['lr'] * factor:.3g}")
+    if math.isclose(moved, optimizer["lr"], rel_tol=0.05):
+        return row
+    changed = {**optimizer, "lr": moved}
+    if "shrinkage" not in row:  # which holds lr x decay x steps, whatever lr is
+        decay = optimizer.get("weight_decay", catalogue.optimizer(optimizer["name"]).defaults().get("weight_decay"))
+        changed |= {} if decay is None else {"weight_decay": float(f"{decay * optimizer['lr'] / moved:.3g}")}
+    return {**row, "optimizer": changed}
 
 
 def _recipe(row: Mapping[str, Any], loss: Part, profile: Profile, frame: Frame) -> Recipe:

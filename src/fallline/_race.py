@@ -51,6 +51,8 @@ class Race:
         self.plan, self.bench, self.engine, self.folder, self.clock, self.say = plan, bench, engine, run, clock, say
         self.entered: dict[str, Entered] = {}
         self.cut = False
+        self.left_out: list[str] = []  # what was not run because it could not have changed the verdict, in words
+        self.variances: dict[tuple[str, str], float] = {}  # of a difference on valid, as other examples would give it
         self.seconds = 0.0  # in `run`: what the lanes were there for
         self._done = {(e["trial"], e["goal"]): e for e in past if e["event"] == "rung"}
         self.cooled = {e["trial"]: Cooldown(e["from_step"], e["steps"]) for e in past if e["event"] == "cooldown"}
@@ -290,10 +292,3 @@ class Race:
         model = self.engine.final(earlier.name)
         self.engine.drop(earlier.name)
         return model
-
-    # -- time -----------------------------------------------------------------------------------------------------------------------
-
-    def seconds_a_step(self, entry: Entered) -> float:
-        """Measured seconds a step of one trial, looks included."""
-        steps = sum(m.steps for m in entry.measured)
-        return sum(m.train_s + m.eval_s for m in entry.measured) / steps if steps else 0.0

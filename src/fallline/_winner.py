@@ -26,10 +26,13 @@ def winner_of(race: Race, pool: list[Entered]) -> Entered:
     for entry in ranked[1:]:
         if _simplicity(entry) >= _simplicity(best):
             continue  # it could not be taken instead, and resampling a metric is the dearest part of judging
-        variance, _ = example_variance(
-            race.bench.judge, race.outputs(entry, "valid"), race.outputs(best, "valid"), targets,
-            units=race.bench.data.valid_units, resamples=race.plan.resamples, seed=race.plan.seed,
-        )  # fmt: skip
+        pair = entry.trial.name, best.trial.name
+        if pair not in race.variances:  # asked once before further seeds, and again when all is decided
+            race.variances[pair], _ = example_variance(
+                race.bench.judge, race.outputs(entry, "valid"), race.outputs(best, "valid"), targets,
+                units=race.bench.data.valid_units, resamples=race.plan.resamples, seed=race.plan.seed,
+            )  # fmt: skip
+        variance = race.variances[pair]
         if math.isfinite(variance) and abs((entry.value or 0.0) - (best.value or 0.0)) < CHEAPER_WITHIN * math.sqrt(variance):
             equals.append(entry)
     return min(equals, key=lambda entry: (_simplicity(entry), ranked.index(entry)))
