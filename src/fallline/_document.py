@@ -164,7 +164,7 @@ def reasons(race: Race, decided: Decided, document: dict[str, Any]) -> list[str]
             f"On recorded tasks {name} loses less than a twentieth of the gain within a factor of {portfolio().lr_within[name]:g} of its "
             f"best lr; if {lr:.3g} is that here, {span[0]:.2g} to {span[1]:.2g} will do."
         )
-    said += [f"{text[0].upper()}{text[1:]}" for text in race.left_out]
+    said += race.left_out
     if race.cut:
         said.append("The budget ended before the plan did; what was left out is marked in the table.")
     spent = document["cost"]

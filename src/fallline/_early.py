@@ -33,7 +33,7 @@ def seeds_left_out(race: Race) -> bool:
 
 
 def _said(race: Race, left_out: str, reason: str) -> bool:
-    race.left_out.append(f"{left_out} were left out, since {reason}.")
+    race.left_out.append(f"{left_out.capitalize()} were left out, since {reason}.")
     race.say(f"{left_out}: left out, since {reason}")
     race.folder.journal.write("early", left_out=left_out, reason=reason)
     return True

@@ -27,7 +27,7 @@ VALUES = ("regression", "count")  # tasks whose targets are numbers; all others 
 # What a likeness weighs: the kind of model most, and with all four a twin counts ten times a stranger. Set beforehand, not fitted.
 ALIKE = {"model_kind": 3.0, "values": 1.5, "passes": 1.5, "normalised": 1.5}
 METRIC_WEIGHS = 10.0  # of a task judged by the same metric, for the noise of seeds: an F1 of rare classes jumps where accuracy trembles
-NOISE_QUANTILE = 0.5  # over recorded tasks; the upper quartile would call 46 % of real gains better instead of 54 (architecture.md)
+NOISE_QUANTILE = 0.5  # over recorded tasks; the upper quartile would call 44 % of real gains better instead of 53 (architecture.md)
 COST_WEIGHS = 0.05  # of regret for each further plain training of time that a recipe takes: a twentieth of what there is to gain
 NEAR = 2.0  # within this factor of recorded tasks' batch size and width their lrs stand as they were recorded: there they were compared
 FARTHEST = 8.0  # beyond it lr is moved, over a factor of four at most: so far it was measured (benchmarks/price/transfer.md)
