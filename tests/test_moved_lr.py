@@ -45,9 +45,9 @@ def usual(sizes: tuple[float, ...]) -> float:
 @given(st.floats(1 / NEAR, NEAR), st.floats(1 / NEAR, NEAR))
 def test_lr_stays_where_batch_and_width_are_near_those_of_recorded_tasks_alike(batch: float, width: float) -> None:
     held = portfolio()
-    for recipe in range(len(held.recipes)):
-        factor = held.lr_factor(MLP, recipe, round(batch * usual(held.batches)), width * usual(held.fans))
-        assert factor == pytest.approx(1.0, abs=0.02)
+    factors = held.lr_factors(MLP, round(batch * usual(held.batches)), width * usual(held.fans))
+    assert set(factors) == set(held.families)
+    assert list(factors.values()) == pytest.approx([1.0] * len(factors), abs=0.02)
 
 
 @given(st.integers(1, 100_000), st.floats(1.0, 1e6))
@@ -55,10 +55,10 @@ def test_lr_is_moved_by_the_measured_power_and_no_farther_than_was_measured(batc
     held = portfolio()
     away = [math.log(size / usual(sizes)) for size, sizes in ((batch, held.batches), (fan_in, held.fans))]
     ratios = [math.exp(math.copysign(min(max(abs(far) - math.log(NEAR), 0.0), math.log(FARTHEST / NEAR)), far)) for far in away]
-    for recipe, family in enumerate(held.families):
+    for family, factor in held.lr_factors(MLP, batch, fan_in).items():
         powers = [exponents.get(family, 0.0) for exponents in (held.batch_exponent, held.width_exponent)]
         expected = math.prod(ratio**power for ratio, power in zip(ratios, powers, strict=True))
-        assert held.lr_factor(MLP, recipe, batch, fan_in) == pytest.approx(expected)
+        assert factor == pytest.approx(expected)
 
 
 def test_larger_steps_have_a_larger_lr_wider_layers_a_smaller_one() -> None:
@@ -136,5 +136,4 @@ def test_names_tell_optimizer_schedule_lr_and_average() -> None:
 def test_a_profile_without_layers_moves_nothing_by_width() -> None:
     held = portfolio()
     plain = replace(held, width_exponent={})
-    for recipe in range(len(held.recipes)):
-        assert held.lr_factor(MLP, recipe, 64, 0.0) == plain.lr_factor(MLP, recipe, 64, 100.0)
+    assert held.lr_factors(MLP, 8, 0.0) == plain.lr_factors(MLP, 8, 100.0)

@@ -114,15 +114,15 @@ class Portfolio:
         cost: Floats = self.weights(facts) @ self.cost
         return cost
 
-    def lr_factor(self, facts: Facts, recipe: int, batch: int, fan_in: float) -> float:
-        """By how much a recipe's lr is moved where batch size or width are far from those of recorded tasks like this."""
-        family, factor = self.families[recipe], 1.0
+    def lr_factors(self, facts: Facts, batch: int, fan_in: float) -> dict[str, float]:
+        """By family of optimizers: how much lr is moved where batch size or width are far from those of recorded tasks like this."""
+        weights, factors = self.weights(facts), dict.fromkeys(self.families, 1.0)
         for exponents, sizes, size in ((self.batch_exponent, self.batches, batch), (self.width_exponent, self.fans, fan_in)):
-            usual = math.exp(float(self.weights(facts) @ np.log(sizes)))
+            usual = math.exp(float(weights @ np.log(sizes)))
             ratio = min(max(size / usual, 1 / FARTHEST), FARTHEST) if size > 0 else 1.0
             ratio /= min(max(ratio, 1 / NEAR), NEAR)  # 1 where it is near, else what is left of it
-            factor *= ratio ** exponents.get(family, 0.0)
-        return factor
+            factors = {family: factor * ratio ** exponents.get(family, 0.0) for family, factor in factors.items()}
+        return factors
 
     def left(self, facts: Facts, recipes: Sequence[int]) -> float:
         """The mean, over tasks like this, of the least regret among some recipes."""

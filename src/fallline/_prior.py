@@ -182,6 +182,7 @@ def _from_portfolio(problem: Problem, profile: Profile, constraints: Constraints
     made: dict[int, Recipe] = {}
     rows: dict[int, Mapping[str, Any]] = {}
     batch = profile.batch_size * problem.accumulate
+    factors = held.lr_factors(facts, batch, profile.fan_in)
     own_loop = problem.loop is not None  # it clips as it likes and knows no average: a recipe says only what was done
     for number, row in enumerate(held.recipes):
         if catalogue.optimizer(row["optimizer"]["name"]).applies(profile) or (own_loop and "average" in row):
@@ -189,7 +190,7 @@ def _from_portfolio(problem: Problem, profile: Profile, constraints: Constraints
         if own_loop:
             row = {key: value for key, value in row.items() if key != "clip"}
         if "lr" not in constraints.settings:
-            row = _moved_lr(row, held.lr_factor(facts, number, batch, profile.fan_in))
+            row = _moved_lr(row, factors[held.families[number]])
         kept = constraints.apply(_recipe(row, loss, profile, frame))
         if kept is not None and kept not in made.values():
             made[number], rows[number] = kept, row
