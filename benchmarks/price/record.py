@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from records import FILE, load, pack, whole_lines
-from space import losses_of, rows
+from space import at_length, losses_of, rows
 from tasks import TASKS, Task
 
 from fallline._bench import Diverged, Workbench
@@ -68,7 +68,7 @@ class Subject:
         if row is None:
             return baseline(problem, profile, frame)
         name, settings = self.losses[row["loss"]]
-        return _recipe(row, loss_part(name, profile, problem, settings), profile, frame)
+        return _recipe(at_length(row, self.length), loss_part(name, profile, problem, settings), profile, frame)
 
     @property
     def reference(self) -> Outputs:
@@ -161,9 +161,22 @@ def renewed_rows(optimizer: str) -> list[tuple[int, int]]:
     return [(-1, 0), *((place, 0) for place, row in enumerate(rows()) if row["optimizer"]["name"] == optimizer)]
 
 
-def jobs(work: Path, tasks: list[Task], wanted: list[tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
-    """What is left, as (task, row, seed), round all tasks, so that any stop is even."""
+def packed(task: str, work: Path) -> set[tuple[int, int]]:
+    """What records.npz holds of a task, as (row, seed); the first baseline only where its outputs are there to be compared with."""
+    held = load() if FILE.exists() else {}
+    if task not in held:
+        return set()
+    now, known = rows(), held[task]
+    found = {(place, 0) for place, row in enumerate(known.rows) if known.recorded[place] and row == now[place]}
+    found |= {(-1, seed) for seed, there in enumerate(np.isfinite(known.base_seconds)) if there}
+    return found if (work / f"{task}.pt").exists() else found - {(-1, 0)}
+
+
+def jobs(work: Path, tasks: list[Task], wanted: list[tuple[int, int]], *, anew: bool = False) -> Iterator[tuple[str, int, int]]:
+    """What is left, as (task, row, seed), round all tasks, so that any stop is even; `anew`: what is packed is trained again."""
     done = {task.name: {(entry["place"], entry["seed"]) for entry in read(work, task.name)} for task in tasks}
+    if not anew:
+        done = {name: known | packed(name, work) for name, known in done.items()}
     for place, seed in wanted:
         yield from ((task.name, place, seed) for task in tasks if (place, seed) not in done[task.name])
 
@@ -244,7 +257,7 @@ def main() -> None:
         return
     np.seterr(all="ignore")
     every = renewed_rows(args.renew) if args.renew else wanted_rows(args.recipes)
-    wanted = again(args.work, tasks) if args.again else jobs(args.work, tasks, every)
+    wanted = again(args.work, tasks) if args.again else jobs(args.work, tasks, every, anew=bool(args.renew))
     record(args.data, args.work, wanted, args.workers, args.minutes)
 
 

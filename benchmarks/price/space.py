@@ -1,4 +1,7 @@
-"""The space of the records: 80 rows, each a set-up and the place of its loss in the task's list; drawn once, by the seed in space.toml."""
+"""The space of the records: 80 rows, each a set-up and the place of its loss in the task's list, and 40 more whose lrs move with the length.
+
+Drawn once, by the seeds in space.toml.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from typing import Any
 
 from fallline import catalogue
 from fallline._judge import Judge
+from fallline._portfolio import length_factor
+from fallline._prior import _moved_lr
 from fallline._profile import Profile
 from fallline._ranking import ranked_losses, unlike
 
@@ -21,7 +26,7 @@ LOSSES = 5  # a task: the first that suits it, and four more
 def rows() -> list[dict[str, Any]]:
     """The recipes of the records in the order they are trained: rows of a portfolio, with `loss` the place in the task's losses.
 
-    The order is drawn too, so that the first n rows are a fair sample of all.
+    The order is drawn too, so that the first n rows of a block are a fair sample of it. Where a row `moves`, its lr is that at LR_STEPS.
     """
     space = tomllib.loads(SPACE.read_text(encoding="utf-8"))
     generator = random.Random(space["seed"])
@@ -31,7 +36,21 @@ def rows() -> list[dict[str, Any]]:
     more = [(setup, place) for setup in setups for place in range(1, setup.get("losses", 0) + 1)]
     every = [(setup, 0) for setup in setups] + more
     generator.shuffle(every)
-    return [{**{key: value for key, value in setup.items() if key != "losses"}, "loss": place} for setup, place in every]
+    fixed = [{**{key: value for key, value in setup.items() if key != "losses"}, "loss": place} for setup, place in every]
+    return fixed + _moving(space["moving"])
+
+
+def _moving(block: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The second block."""
+    generator = random.Random(block["seed"])
+    drawn = [setup for draw in block["draw"] for setup in _drawn(draw, block["shared"], generator)]
+    generator.shuffle(drawn)
+    return [{**setup, "name": f"{setup['name']}-moving", "loss": 0, "moves": True} for setup in drawn]
+
+
+def at_length(row: dict[str, Any], steps: int) -> dict[str, Any]:
+    """A row as it is trained for so many steps."""
+    return {**_moved_lr(row, length_factor(steps))} if row.get("moves") else row
 
 
 def _drawn(draw: Mapping[str, Any], shared: Mapping[str, Any], generator: random.Random) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""How the best lr moves with batch size and with width: a grid of lrs on four tasks, at three batch sizes and at three widths.
+"""How the best lr moves with batch size, width and length: a grid of lrs on four tasks, at three batch sizes, three widths and three lengths.
 
 Run: python benchmarks/price/transfer.py DATA_FOLDER CELLS.jsonl, as often as it takes: the last time it writes transfer.json. Then
      python benchmarks/price/transferred.py, which prints the tables of transfer.md
-Epochs stay, so that a larger batch means fewer steps, as it does where somebody changes their batch size. Weight decay is the same in lr x
+Where the batch changes, epochs stay, so that a larger batch means fewer steps, as it does where somebody changes their batch size. Weight decay is the same in lr x
 decay x steps. What is judged is the mean of the plain loss on valid and on audit at its best look, less noisy than a metric that counts.
 """
 
@@ -23,7 +23,7 @@ import torch
 from cells import Cells
 from networks import NameGRU, SmallCNN
 from tasks import TASKS
-from transferred import BATCH, FILE, WIDTHS
+from transferred import BATCH, EPOCHS, FILE, WIDTHS
 
 from fallline._bench import Diverged
 from fallline._demands import judging
@@ -38,13 +38,12 @@ from fallline._step import start
 from fallline.metrics import resolve
 
 WHAT = {"california": "mse", "letter": "log_loss", "fashion": "log_loss", "names_gru": "log_loss"}
-EPOCHS = {"california": 10, "letter": 8, "fashion": 5, "names_gru": 5}  # shorter than in the records: a batch of 16 takes many steps
 BATCHES = (16, 64, 256)
 OPTIMIZERS = ("adamw", "muon")
 LRS = [5e-4 * 2**k for k in range(9)]
-NARROW = 7  # of these lrs for networks on tables, whose best lr is lower
+NARROW = 7  # of these lrs for networks on tables at the usual length, whose best lr is lower
 LOOKS = 10
-KEYS = ("task", "optimizer", "batch", "width", "lr")
+KEYS = ("task", "optimizer", "batch", "width", "epochs", "lr")
 SHRINKAGE = 0.1  # weight decay x lr x steps, as most recipes of the portfolio have it
 
 
@@ -61,26 +60,28 @@ def of_width(problem: Problem, name: str, width: int) -> Problem:
 
 
 def jobs() -> Iterator[dict[str, Any]]:
-    """Every cell: a task, an optimizer, a batch size, a width and an lr."""
+    """Every cell: a task, an optimizer, a batch size, a width, a number of epochs and an lr."""
     for name, optimizer in itertools.product(WHAT, OPTIMIZERS):
-        ordinary = WIDTHS[name][1]
-        places = [(batch, ordinary) for batch in BATCHES]
-        places += [(BATCH, width) for width in WIDTHS[name] if width != ordinary]
-        for (batch, width), lr in itertools.product(places, LRS[:NARROW] if name in ("california", "letter") else LRS):
-            yield {"task": name, "optimizer": optimizer, "batch": batch, "width": width, "lr": float(f"{lr:.4g}")}
+        ordinary, usual = WIDTHS[name][1], EPOCHS[name][1]
+        places = [(batch, ordinary, usual) for batch in BATCHES]
+        places += [(BATCH, width, usual) for width in WIDTHS[name] if width != ordinary]
+        places += [(BATCH, ordinary, epochs) for epochs in EPOCHS[name] if epochs != usual]
+        for (batch, width, epochs), lr in itertools.product(places, LRS):
+            if lr in LRS[:NARROW] or epochs != usual or name not in ("california", "letter"):
+                yield {"task": name, "optimizer": optimizer, "batch": batch, "width": width, "epochs": epochs, "lr": float(f"{lr:.4g}")}
 
 
 @cache
-def setting_of(name: str, batch: int, width: int, data: str) -> Setting:
+def setting_of(name: str, batch: int, width: int, epochs: int, data: str) -> Setting:
     """A task made ready once a process."""
     problem = next(task for task in TASKS if task.name == name).open(Path(data))
-    return prepare(replace(of_width(problem, name, width), batch_size=batch, epochs=EPOCHS[name]), seed=0)
+    return prepare(replace(of_width(problem, name, width), batch_size=batch, epochs=epochs), seed=0)
 
 
 def reached(cell: dict[str, Any], data: str) -> dict[str, Any]:
     """One training: the mean over valid and audit of the plain loss, at the best of its looks."""
     name = cell["task"]
-    setting = setting_of(name, cell["batch"], cell["width"], data)
+    setting = setting_of(name, cell["batch"], cell["width"], cell["epochs"], data)
     torch.set_num_threads(1)
     length, profile = length_of(setting), setting.profile
     fixed = {"polynomial": "polar_express", "ns_steps": 2} if cell["optimizer"] == "muon" else {}

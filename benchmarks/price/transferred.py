@@ -1,4 +1,4 @@
-"""How the best lr moves with batch size and with width, as transfer.py recorded it in transfer.json.
+"""How the best lr moves with batch size, width and length, as transfer.py recorded it in transfer.json.
 
 Run: python benchmarks/price/transferred.py
 The best lr is the vertex of a parabola through the least loss of the grid and its two neighbours, over log lr.
@@ -18,13 +18,19 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 FILE = Path(__file__).with_name("transfer.json")
 OF_MEDIAN = 1.4826 * math.sqrt(math.pi / 2)  # its standard error in median absolute deviations over sqrt(n), for normal values
-BATCH = 64  # where the width changes
+BATCH = 64  # where the width or the length changes
 WIDTHS = {
     "california": (32, 128, 512),
     "letter": (32, 128, 256),
     "fashion": (6, 12, 48),
     "names_gru": (16, 48, 144),
-}  # the middle one where the batch does
+}  # the middle one where the batch or the length does
+EPOCHS = {
+    "california": (2, 10, 40),
+    "letter": (2, 8, 32),
+    "fashion": (1, 5, 20),
+    "names_gru": (1, 5, 20),
+}  # the middle one where the batch or the width does, shorter than in the records: a batch of 16 takes many steps
 
 Cell = Mapping[str, Any]  # task, optimizer, batch, width, lr, fan_in (as Profile has it), steps, reached
 

@@ -31,6 +31,9 @@ NOISE_QUANTILE = 0.5  # over recorded tasks; the upper quartile would call 44 % 
 COST_WEIGHS = 0.05  # of regret for each further plain training of time that a recipe takes: a twentieth of what there is to gain
 NEAR = 2.0  # within this factor of recorded tasks' batch size and width their lrs stand as they were recorded: there they were compared
 FARTHEST = 8.0  # beyond it lr is moved, over a factor of four at most: so far it was measured (benchmarks/price/transfer.md)
+LR_STEPS = 1000  # the length at which lrs are said: in the middle of those recorded
+LENGTH_POWER = -0.6  # of the length that the best lr goes with; within four tasks -0.63 (AdamW) and -0.91 (Muon), over 33 -0.8 and -0.7 (transfer.md)
+SHORTEST = 100  # a third of the shortest recorded task; what is shorter has no more lr
 SEAT_WEIGHS = 0.03  # of regret for each recipe of the same family in the list: ties, and what is nearly one, go to a family not tried yet
 
 
@@ -136,6 +139,11 @@ class Portfolio:
         same = alike * np.array([mine == direction for mine in self.directions])
         same *= np.where(np.array(self.metrics) == metric, METRIC_WEIGHS, 1.0)
         return _quantile(self.noise, same, NOISE_QUANTILE, 0.0), min(_quantile((self.settled / self.noise) ** 2, alike, 0.5, 1.0), 1.0)
+
+
+def length_factor(steps: int) -> float:
+    """How much lr is at a length, of what it is at LR_STEPS: with longer trainings the best lr falls."""
+    return (max(steps, SHORTEST) / LR_STEPS) ** LENGTH_POWER
 
 
 def name_of(row: Mapping[str, Any], digits: int = 2) -> str:
