@@ -18,7 +18,7 @@ import torch
 SEED = 0
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
-PRICE = ("records", "branched", "replayed", "prior", "null", "null_live", "ranged", "cells", "early", "build_prior", "build_guide")
+PRICE = ("records", "space", "branched", "replayed", "prior", "null", "null_live", "ranged", "cells", "early", "build_prior", "build_guide")
 
 pytest.register_assert_rewrite("fallline.testing")  # the contract suites explain their failures as the tests here do
 

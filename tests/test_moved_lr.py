@@ -1,9 +1,10 @@
-"""The portfolio's lrs are moved to a problem's batch size and width, by powers that were measured, and no farther than they were."""
+"""The portfolio's lrs are moved to a problem's length and width, by powers that were measured, and no farther in width than they were."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,75 +17,78 @@ from torch import nn
 import fallline
 from fallline import catalogue
 from fallline._constraints import Constraints
-from fallline._portfolio import FARTHEST, NEAR, Facts, name_of, portfolio
+from fallline._portfolio import FARTHEST, LENGTH_POWER, LR_STEPS, NEAR, SHORTEST, Facts, length_factor, name_of, portfolio
 from fallline._prior import Candidate, _moved_lr, candidates, draws
 from fallline._recipe import Frame
 from fallline._setting import prepare
 
 MLP = Facts("mlp", values=True, passes=True, normalised=False)
-STEPS = 1000
 
 
-def entered(batch: int, width: int = 64, accumulate: int = 1, count: int = 6, **fixed: Any) -> list[Candidate]:
+def entered(steps: int = LR_STEPS, width: int = 64, count: int = 6, **fixed: Any) -> list[Candidate]:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(4000, 8, generator=generator)
     problem = fallline.Problem(
         model=lambda: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1), nn.Flatten(0)),
-        train=(x, x.sum(1)), metric="mae", epochs=10, batch_size=batch, accumulate=accumulate,
+        train=(x, x.sum(1)), metric="mae", epochs=10, batch_size=64,
     )  # fmt: skip
     here = prepare(problem)
-    kept, frame = Constraints.of(fixed, None), Frame(STEPS, 0, 20, 0)
+    kept, frame = Constraints.of(fixed, None), Frame(steps, 0, 20, 0)
     return candidates(here.problem, here.profile, here.judge, kept, frame, count=count, second_losses=0)
 
 
-def usual(sizes: tuple[float, ...]) -> float:
+def usual_width() -> float:
     held = portfolio()
-    return math.exp(float(held.weights(MLP) @ np.log(sizes)))
+    return math.exp(float(held.weights(MLP) @ np.log(held.fans)))
 
 
-@given(st.floats(1 / NEAR, NEAR), st.floats(1 / NEAR, NEAR))
-def test_lr_stays_where_batch_and_width_are_near_those_of_recorded_tasks_alike(batch: float, width: float) -> None:
+@given(st.floats(1 / NEAR, NEAR))
+def test_lr_stays_where_the_width_is_near_those_of_recorded_tasks_alike_and_the_length_that_of_the_portfolio(width: float) -> None:
     held = portfolio()
-    factors = held.lr_factors(MLP, round(batch * usual(held.batches)), width * usual(held.fans))
+    factors = held.lr_factors(MLP, LR_STEPS, width * usual_width())
     assert set(factors) == set(held.families)
-    assert list(factors.values()) == pytest.approx([1.0] * len(factors), abs=0.02)
+    assert list(factors.values()) == pytest.approx([1.0] * len(factors))
 
 
-@given(st.integers(1, 100_000), st.floats(1.0, 1e6))
-def test_lr_is_moved_by_the_measured_power_and_no_farther_than_was_measured(batch: int, fan_in: float) -> None:
+@given(st.integers(1, 1_000_000), st.floats(1.0, 1e6))
+def test_lr_is_moved_by_the_measured_powers_and_in_width_no_farther_than_was_measured(steps: int, fan_in: float) -> None:
     held = portfolio()
-    away = [math.log(size / usual(sizes)) for size, sizes in ((batch, held.batches), (fan_in, held.fans))]
-    ratios = [math.exp(math.copysign(min(max(abs(far) - math.log(NEAR), 0.0), math.log(FARTHEST / NEAR)), far)) for far in away]
-    for family, factor in held.lr_factors(MLP, batch, fan_in).items():
-        powers = [exponents.get(family, 0.0) for exponents in (held.batch_exponent, held.width_exponent)]
-        expected = math.prod(ratio**power for ratio, power in zip(ratios, powers, strict=True))
-        assert factor == pytest.approx(expected)
+    far = math.log(fan_in / usual_width())
+    ratio = math.exp(math.copysign(min(max(abs(far) - math.log(NEAR), 0.0), math.log(FARTHEST / NEAR)), far))
+    for family, factor in held.lr_factors(MLP, steps, fan_in).items():
+        by_length = (max(steps, SHORTEST) / LR_STEPS) ** LENGTH_POWER
+        assert factor == pytest.approx(by_length * ratio ** held.width_exponent.get(family, 0.0))
 
 
-def test_larger_steps_have_a_larger_lr_wider_layers_a_smaller_one() -> None:
-    held = portfolio()
-    assert held.batch_exponent["adaptive"] > 0 > held.width_exponent["adaptive"]
-    small, large = entered(8), entered(512)
-    narrow, wide = entered(64, width=8), entered(64, width=1024)
-    for less, more in ((small, large), (wide, narrow)):
+def test_longer_trainings_and_wider_layers_have_smaller_lrs() -> None:
+    assert portfolio().width_exponent["adaptive"] < 0
+    short, long = entered(steps=300), entered(steps=3000)
+    narrow, wide = entered(width=8), entered(width=1024)
+    for less, more in ((long, short), (wide, narrow)):
         pairs = [(a.recipe, b.recipe) for a, b in zip(less, more, strict=True) if a.recipe.family == "adaptive"]
         assert pairs
         assert all(a.lr < b.lr for a, b in pairs if a.lr and b.lr)
 
 
-def test_batches_that_are_accumulated_count_as_one_step() -> None:
-    assert [c.recipe.lr for c in entered(128, accumulate=4)] == pytest.approx([c.recipe.lr for c in entered(512)], rel=0.02)
+def test_what_is_recorded_of_a_task_was_trained_with_the_lr_that_the_product_would_take(
+    price: dict[str, ModuleType], records: dict[str, Any]
+) -> None:
+    space = price["space"]
+    for task in records.values():
+        steps = int(task.facts["length"])
+        for place, row in enumerate(task.rows):
+            trained = float(space.at_length(row, steps)["optimizer"]["lr"])
+            assert trained == pytest.approx(task.lr_of(place), rel=0.05)
+            if row.get("moves"):
+                assert _moved_lr(row, length_factor(steps))["optimizer"]["lr"] == trained
 
 
 def test_a_moved_recipe_is_called_by_its_own_lr_and_says_so() -> None:
-    recorded = {row["name"]: row for row in portfolio().recipes}
-    moved = [c for c in entered(512) if c.name not in recorded]
-    assert moved, "a batch of 512 is far from what was recorded"
-    for candidate in moved:
+    for candidate in entered(steps=3000):
         lr = candidate.recipe.lr
         assert lr is not None
         assert f"-{lr:.2g}" in candidate.name or f"-{lr:.3g}" in candidate.name
-        assert "recorded with lr" in candidate.reason
+        assert "at 1000 steps, moved for 3000" in candidate.reason
 
 
 def test_lr_times_decay_stays_as_it_was_recorded_whether_a_row_holds_it_so_or_not() -> None:
@@ -99,14 +103,14 @@ def test_lr_times_decay_stays_as_it_was_recorded_whether_a_row_holds_it_so_or_no
 
 
 @settings(max_examples=25)  # forty candidates each
-@given(st.sampled_from([1, 4, 16, 300, 512, 2048]), st.sampled_from([2, 16, 700, 2000]))
-def test_candidates_never_share_a_name_however_far_their_lrs_are_moved(batch: int, width: int) -> None:
-    names = [candidate.name for candidate in entered(batch, width=width, count=40)]
+@given(st.sampled_from([1, 300, 900, 1100, 5000, 10**6]), st.sampled_from([2, 16, 700, 2000]))
+def test_candidates_never_share_a_name_however_far_their_lrs_are_moved(steps: int, width: int) -> None:
+    names = [candidate.name for candidate in entered(steps, width=width, count=40)]
     assert len(names) == len(set(names))
 
 
 def test_a_draw_around_an_lr_beyond_the_range_may_stay_there() -> None:
-    leader = next(c for c in entered(64) if c.recipe.optimizer.name == "adamw")
+    leader = next(c for c in entered() if c.recipe.optimizer.name == "adamw")
     far = replace(leader, recipe=leader.recipe.with_lr(0.1))
     drawn = [candidate.recipe.lr for candidate in draws([far], 40, seed=0)]
     assert len(set(drawn)) == 40, "none is cut to an end of the range"
@@ -114,7 +118,7 @@ def test_a_draw_around_an_lr_beyond_the_range_may_stay_there() -> None:
 
 
 def test_an_lr_that_the_user_fixed_is_not_moved() -> None:
-    assert {candidate.recipe.lr for candidate in entered(512, width=512, lr=0.003)} == {0.003}
+    assert {candidate.recipe.lr for candidate in entered(3000, width=512, lr=0.003)} == {0.003}
 
 
 def test_fan_in_is_the_geometric_mean_over_weights_of_the_inputs_of_a_unit() -> None:
@@ -136,4 +140,4 @@ def test_names_tell_optimizer_schedule_lr_and_average() -> None:
 def test_a_profile_without_layers_moves_nothing_by_width() -> None:
     held = portfolio()
     plain = replace(held, width_exponent={})
-    assert held.lr_factors(MLP, 8, 0.0) == plain.lr_factors(MLP, 8, 100.0)
+    assert held.lr_factors(MLP, 500, 0.0) == plain.lr_factors(MLP, 500, 100.0)

@@ -12,9 +12,9 @@ import pytest
 
 
 @pytest.fixture
-def branched(price: dict[str, ModuleType], records: dict[str, Any]) -> Any:
+def branched(price: dict[str, ModuleType]) -> Any:
     """A task with branches."""
-    found = price["branched"].branched(records)
+    found = price["branched"].branched(price["records"].load(rows=price["records"].FIRST_BLOCK))
     assert len(found) >= 16
     return found["california"]
 

@@ -40,11 +40,12 @@ SIZE = 40  # recipes that the dearest plan takes from the list
 
 HEADER = """\
 # The portfolio, written by tools/build_prior.py from benchmarks/price/records.npz; do not edit.
+# An `lr` is that of 1,000 steps: at another length it was, and is, times (length / 1000) ** -0.6.
 # `regret` of a task: one number a recipe, 0 = the best recorded, 1 = AdamW's default, cut at 2; `cost`: a step's time in AdamW's.
 # `lr_within`: an lr within this factor of an optimizer's best loses less than a twentieth of what there is to gain.
 # `shrinkage` is weight decay as lr x decay x steps; `average.share` the window of averaged weights as a share of the length.
-# `batch_exponent`, `width_exponent` of a family: the best lr goes with batch size and fan-in to these powers, at equal epochs.
-schema = 4
+# `width_exponent` of a family: the best lr goes with the fan-in to this power.
+schema = 5
 """
 LOST = 0.05  # of regret, a twentieth: what two nearly equal recipes of a list differ by
 RATES = 5  # fewer recorded lrs make no parabola
@@ -86,7 +87,6 @@ def known(records: Mapping[str, TaskRecords]) -> Portfolio:
         regret=regrets(records),
         metrics=tuple(str(task.facts["metrics"][0]) for task in records.values()),
         directions=tuple(str(task.facts["direction"]) for task in records.values()),
-        batches=tuple(int(task.facts["batch_size"]) for task in records.values()),
         fans=tuple(float(task.facts["fan_in"]) for task in records.values()),
         noise=np.array([seed_noise(task, task.default[:, AUDIT]) for task in records.values()]),
         settled=np.array([seed_noise(task, task.reference[:, AUDIT] if len(task.reference) else np.empty(0)) for task in records.values()]),
@@ -103,16 +103,18 @@ def seed_noise(task: TaskRecords, over_seeds: Floats) -> float:
 
 
 def eligible(records: Mapping[str, TaskRecords], *, extra: bool = False) -> list[int]:
-    """The recipes a portfolio is made of: recorded everywhere, with the first loss of each task (losses are ranked by the profile).
+    """The recipes a portfolio is made of: recorded everywhere, with the first loss of each task (losses are ranked by the profile), and
+    where there are rows whose lrs move with the length, only they.
 
     Averages are no recipes of their own where the optimizer averages already. `extra`: also what needs a package not everybody has.
     """
     some = next(iter(records.values()))
-    found = []
+    moving, found = any(row.get("moves") for row in some.rows), []
     for recipe in range(some.count):
         row = some.rows[recipe % len(some.rows)]
         entry = catalogue.optimizer(row["optimizer"]["name"])
-        if row["loss"] or (entry.package and not extra) or (entry.switches and recipe >= len(some.rows)):
+        needs, averages = bool(entry.package) and not extra, recipe >= len(some.rows)
+        if bool(row.get("moves")) != moving or row["loss"] or needs or (entry.switches and averages):
             continue
         if all(task.recorded[recipe % len(some.rows)] for task in records.values()):
             found.append(recipe)
@@ -146,7 +148,7 @@ def without(whole: Portfolio, hidden: Sequence[int]) -> Portfolio:
 
 def only(whole: Portfolio, kept: Sequence[int]) -> Portfolio:
     """The portfolio as it would be from these tasks; one may be named twice, as a bootstrap does."""
-    named = {name: tuple(getattr(whole, name)[k] for k in kept) for name in ("tasks", "facts", "metrics", "directions", "batches", "fans")}
+    named = {name: tuple(getattr(whole, name)[k] for k in kept) for name in ("tasks", "facts", "metrics", "directions", "fans")}
     return replace(whole, **named, **{name: getattr(whole, name)[kept] for name in ("regret", "cost", "noise", "settled")})
 
 
@@ -181,11 +183,11 @@ def lr_within(records: Mapping[str, TaskRecords], whole: Portfolio) -> dict[str,
             plain.setdefault(str(row["optimizer"]["name"]), []).append(number)
     found = {}
     for name, numbers in plain.items():
-        rates = np.log10([rows[number]["optimizer"]["lr"] for number in numbers])
-        if len(set(rates)) < RATES:
+        if len({rows[number]["optimizer"]["lr"] for number in numbers}) < RATES:
             continue
         curvatures = []
-        for regret in whole.regret:
+        for task, regret in zip(records.values(), whole.regret, strict=True):
+            rates = np.log10([task.lr_of(number) for number in numbers])
             better = np.fmin(regret[numbers], regret[[number + len(rows) for number in numbers]])
             near = better < FAR_OFF  # NaN is not
             if near.sum() > 3:  # three points lie on a parabola whatever they say
@@ -196,9 +198,9 @@ def lr_within(records: Mapping[str, TaskRecords], whole: Portfolio) -> dict[str,
     return found
 
 
-def exponents(what: str) -> dict[str, float]:
-    """For each family of optimizers: the power of the batch size, or width, with which the best lr went (benchmarks/price/transfer.md)."""
-    found = transferred.exponents(transferred.known(), what)
+def width_exponent() -> dict[str, float]:
+    """For each family of optimizers: the power of the fan-in with which the best lr went (benchmarks/price/transfer.md)."""
+    found = transferred.exponents(transferred.known(), "width")
     return {catalogue.optimizer(name).family: round(median, 2) for name, (median, error) in found.items() if abs(median) > 2 * error}
 
 
@@ -210,7 +212,7 @@ def worth(whole: Portfolio, orders: Mapping[str, list[int]], count: int) -> floa
 def written(records: Mapping[str, TaskRecords], whole: Portfolio, among: Sequence[int]) -> str:
     """portfolio.toml."""
     lines = [HEADER, f"lr_within = {_toml(lr_within(records, whole))}"]
-    lines += [*(f"{what}_exponent = {_toml(exponents(what))}" for what in ("batch", "width")), ""]
+    lines += [f"width_exponent = {_toml(width_exponent())}", ""]
     for recipe in among:
         lines += [
             "[[recipe]]",
@@ -222,10 +224,7 @@ def written(records: Mapping[str, TaskRecords], whole: Portfolio, among: Sequenc
         lines += [
             "[[task]]",
             f"name = {_toml(name)}",
-            *(
-                f"{key} = {_toml(facts[key])}"
-                for key in ("task", "model_kind", "passes", "batch_size", "fan_in", "normalisation", "direction")
-            ),
+            *(f"{key} = {_toml(facts[key])}" for key in ("task", "model_kind", "passes", "fan_in", "normalisation", "direction")),
         ]
         lines.append(f"metric = {_toml(facts['metrics'][0])}")
         noise, settled = (float(f"{value:.3g}") for value in (whole.noise[number], whole.settled[number]))

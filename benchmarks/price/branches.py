@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from branched import COOLED, FACTORS, FILE
 from record import AVERAGED, LOOKS, Subject, followed
-from records import TaskRecords, load, whole_lines
+from records import FIRST_BLOCK, TaskRecords, load, whole_lines
 from replayed import Rules, standing
 from space import rows
 from tasks import TASKS
@@ -92,11 +92,11 @@ def path_of(work: Path, task: str) -> Path:
 
 def record(data: Path, work: Path, names: Sequence[str], workers: int, minutes: float) -> None:
     """Train what is left and write a line for each, the leaders of all tasks first."""
-    records, jobs = load(), []
+    records, jobs = load(rows=FIRST_BLOCK), []
     for name in names:
         done = {json.loads(line)["place"] for line in whole_lines(path_of(work, name))}
         first = leaders(records[name])
-        for place in range(len(rows())):
+        for place in range(FIRST_BLOCK):
             if place not in done:
                 turn = first.index(place) if place in first else LEADERS + place
                 jobs.append((turn, (name, place, FACTORS if place in first else (), str(data), str(work))))
@@ -118,12 +118,12 @@ def record(data: Path, work: Path, names: Sequence[str], workers: int, minutes: 
 def pack(work: Path, names: Sequence[str]) -> None:
     """Write what was recorded into branches.npz; a task that was not recorded stays as it was there."""
     arrays = dict(np.load(FILE)) if FILE.exists() else {}
-    records = load()
+    records = load(rows=FIRST_BLOCK)
     for name in names:
         lines = [json.loads(line) for line in whole_lines(path_of(work, name))]
         if not lines:
             continue
-        cooled = np.full((len(rows()), len(COOLED)), np.nan, dtype=np.float32)
+        cooled = np.full((FIRST_BLOCK, len(COOLED)), np.nan, dtype=np.float32)
         children, raw, averaged = [], [], []
         metrics = len(records[name].facts["metrics"])
         late, late_averaged = (sum(share > RUNG for share in looks) for looks in (LOOKS, AVERAGED))

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ablation import lists, measured
 from branched import COOLED, FACTORS, branched
-from records import load
+from records import FIRST_BLOCK, load
 from replayed import PLANS, Rules
 from scale import scale
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--lists", type=int, default=16)
     args = parser.parse_args()
-    records = load()
+    records = load(rows=FIRST_BLOCK)
     tasks = branched(records)
     orders = [lists(records, args.lists, [], family=family) for family in (True, False)]
     scales = {name: scale(records[name]) for name in tasks}

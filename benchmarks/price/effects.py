@@ -7,6 +7,7 @@ of the space are independent, so the mean over all recipes that share a choice c
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,16 +84,19 @@ def grouped(records: Mapping[str, TaskRecords], known: Portfolio, head: str, gro
 
 def rates(records: Mapping[str, TaskRecords], known: Portfolio, optimizer: str) -> Table:
     """Mean regret by learning rate, for each kind of model."""
-    rows = plain_rows(records)
-    kinds = sorted(set(_kinds(known)))
-    found = []
+    mine = [k for k, row in plain_rows(records).items() if row["optimizer"]["name"] == optimizer]
+    lrs = np.array([[task.lr_of(k) for k in mine] for task in records.values()])  # (tasks, set-ups)
+    kinds, found = np.array(_kinds(known)), []
     for low, high in DECADES:
-        mine = [k for k, row in rows.items() if row["optimizer"]["name"] == optimizer and low <= row["optimizer"]["lr"] < high]
-        if not mine:
-            continue
-        cells = [shown(known.regret[[t for t, kind in enumerate(_kinds(known)) if kind == one]][:, mine].mean(axis=1)) for one in kinds]
-        found.append((f"{low:g} to {high:g}", str(len(mine)), *cells, shown(known.regret[:, mine].mean(axis=1))))
-    return Table(("lr", "set-ups", *kinds, "all"), found)
+        inside = (low <= lrs) & (lrs < high)
+        regret = np.where(inside, known.regret[:, mine], np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # no set-up within: NaN, which `shown` leaves out
+            means = np.nanmean(regret, axis=1)
+        if inside.any():
+            cells = [shown(means[kinds == kind]) for kind in sorted(set(kinds))]
+            found.append((f"{low:g} to {high:g}", f"{inside.sum() / len(inside):.1f}", *cells, shown(means)))
+    return Table(("lr", "set-ups a task", *sorted(set(kinds)), "all"), found)
 
 
 def losses(records: Mapping[str, TaskRecords], known: Portfolio) -> Table:

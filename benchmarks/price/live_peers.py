@@ -23,7 +23,7 @@ import numpy as np
 import ranged
 import torch
 from cells import Cells
-from prior import eligible, held_out, known, strange_to
+from prior import eligible, known, moved, strange_to
 from ranges import tested
 from records import TaskRecords, load
 from scale import scale
@@ -114,7 +114,7 @@ def record(args: argparse.Namespace, cells: Cells) -> None:
         elif peer in AT_ANY_PRICE:
             found = by_default(settings[name], seed) if peer == DEFAULT else by_range_test(settings[name], seed)
         else:
-            order = [whole.recipes[recipe] for recipe in held_out(records, whole, name, among)]
+            order = moved(records, whole, name, among)
             paid = [one["paid"] for one in cells.all if all(one[key] == {**cell, "peer": OURS}[key] for key in cells.keys)]
             found = study_of(settings[name], KINDS[peer], name, seed, max([price, *paid]), order)
         cells.add({**cell, **found, "wall_s": round(time.monotonic() - began, 1)})

@@ -29,7 +29,7 @@ def features(task: TaskRecords) -> list[dict[str, Any]]:
     return [
         {
             "optimizer": row["optimizer"]["name"],
-            "lr": float(row["optimizer"]["lr"]),
+            "lr": task.lr_of(place),
             "schedule": row["schedule"]["name"],
             "clip": row.get("clip", {"name": "none"})["name"],
             "shrinkage": float(row.get("shrinkage", 0.1)),
@@ -37,7 +37,7 @@ def features(task: TaskRecords) -> list[dict[str, Any]]:
             "averaged": averaged,
         }
         for averaged in (False, True)
-        for row in task.rows
+        for place, row in enumerate(task.rows)
     ]
 
 

@@ -107,7 +107,7 @@ def like_it(task: TaskRecords) -> list[int]:
 
 def away(task: TaskRecords, recipe: int, lr: float) -> float:
     """Decades between the lr of a recipe and another."""
-    return abs(math.log10(float(task.rows[recipe]["optimizer"]["lr"]) / lr))
+    return abs(math.log10(task.lr_of(recipe) / lr))
 
 
 def nearest(task: TaskRecords, lr: float) -> int:

@@ -16,10 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline._portfolio import length_factor
+
 Floats = NDArray[np.float64]
 FILE = Path(__file__).with_name("records.npz")
 VALID, AUDIT = 0, 1
 ARRAYS = ("raw", "averaged", "base", "variance", "base_variance", "seconds", "base_seconds", "more_raw", "more_averaged", "more")
+BY_ROW = ("raw", "averaged", "variance", "seconds")  # those with an entry for each row
+FIRST_BLOCK = 80  # rows whose lrs are the same for every task; those behind them move with its length
 AVERAGED = "~averaged"  # behind a recipe's name: its averaged weights are handed back
 
 
@@ -29,7 +33,7 @@ class TaskRecords:
 
     name: str
     facts: dict[str, Any]  # family, metrics, direction, length, passes, task, model_kind, losses, keep
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, Any]]  # as in space.py
     looks: Floats  # shares of the length
     averaged_looks: Floats
     raw: Floats  # (recipes, looks, 2, metrics), of the seed 0
@@ -58,6 +62,11 @@ class TaskRecords:
     def name_of(self, recipe: int) -> str:
         row = self.rows[recipe % len(self.rows)]
         return f"{row['name']}+{row['loss']}{AVERAGED if self.averages(recipe) else ''}"
+
+    def lr_of(self, recipe: int) -> float:
+        """The lr that a recipe was trained with: where it moves with the length, it stands in its row as of LR_STEPS."""
+        row = self.rows[recipe % len(self.rows)]
+        return float(row["optimizer"]["lr"]) * (length_factor(int(self.facts["length"])) if row.get("moves") else 1.0)
 
     def averages(self, recipe: int) -> bool:
         """Whether a recipe hands back averaged weights."""
@@ -122,14 +131,18 @@ class TaskRecords:
         return np.array([[self.base_at(seed, 1.0, split) for split in (VALID, AUDIT)] for seed in range(len(self.base))])
 
 
-def load(path: Path = FILE) -> dict[str, TaskRecords]:
+def load(path: Path = FILE, rows: int | None = None) -> dict[str, TaskRecords]:
+    """All tasks; `rows`: with so many of the first recipes only."""
     with np.load(path) as held:
         meta = json.loads(str(held["meta"]))
-        found = {}
+        looks, averaged_looks, found = np.array(meta["looks"]), np.array(meta["averaged_looks"]), {}
         for name, facts in meta["tasks"].items():
             arrays = {key: held[f"{name}.{key}"].astype(np.float64) for key in ARRAYS}
-            looks, averaged_looks = np.array(meta["looks"]), np.array(meta["averaged_looks"])
-            found[name] = TaskRecords(name=name, facts=facts, rows=meta["rows"], looks=looks, averaged_looks=averaged_looks, **arrays)
+            arrays |= {key: arrays[key][:rows] for key in BY_ROW}
+            kept = arrays["more"][:, 0] < len(meta["rows"][:rows])
+            arrays |= {key: arrays[key][kept] for key in ("more", "more_raw", "more_averaged")}
+            known = {"name": name, "facts": facts, "rows": meta["rows"][:rows], "looks": looks, "averaged_looks": averaged_looks}
+            found[name] = TaskRecords(**known, **arrays)
     return found
 
 

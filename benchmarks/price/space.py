@@ -1,4 +1,4 @@
-"""The space of the records: 80 rows, each a set-up and the place of its loss in the task's list, and 40 more whose lrs move with the length.
+"""The space of the records: rows, each a set-up and the place of its loss in the task's list; 80, and 40 whose lrs move with the length.
 
 Drawn once, by the seeds in space.toml.
 """

@@ -1,9 +1,10 @@
-"""How the best lr moves with batch size, width and length: a grid of lrs on four tasks, at three batch sizes, three widths and three lengths.
+"""How the best lr moves with batch size, width and length: a grid of lrs on four tasks, at three of each.
 
 Run: python benchmarks/price/transfer.py DATA_FOLDER CELLS.jsonl, as often as it takes: the last time it writes transfer.json. Then
      python benchmarks/price/transferred.py, which prints the tables of transfer.md
-Where the batch changes, epochs stay, so that a larger batch means fewer steps, as it does where somebody changes their batch size. Weight decay is the same in lr x
-decay x steps. What is judged is the mean of the plain loss on valid and on audit at its best look, less noisy than a metric that counts.
+Where the batch changes, epochs stay, so that a larger batch means fewer steps, as it does where somebody changes their batch size.
+Weight decay is the same in lr x decay x steps. What is judged is the mean of the plain loss on valid and on audit at its best look, less
+noisy than a metric that counts.
 """
 
 from __future__ import annotations

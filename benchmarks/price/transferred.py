@@ -53,15 +53,15 @@ def best_lr(lrs: Floats, losses: Floats) -> float:
 
 
 def best(cells: Sequence[Cell], what: str) -> Iterator[tuple[str, str, dict[float, float]]]:
-    """(optimizer, task, log10 of the best lr by size), where the batch or the width changes and the other is the middle one.
+    """(optimizer, task, log10 of the best lr by size), where the batch, the width or the length changes and the others are the middle ones.
 
-    The size of a width is the fan-in of the network, which is what a profile knows.
+    The size of a width is the fan-in of the network, which is what a profile knows; that of a length its steps.
     """
     for optimizer, task in sorted({(cell["optimizer"], cell["task"]) for cell in cells}):
-        other, middle = ("width", WIDTHS[task][1]) if what == "batch" else ("batch", BATCH)
-        mine = [cell for cell in cells if (cell["optimizer"], cell["task"], cell[other]) == (optimizer, task, middle)]
+        usual = {"batch": BATCH, "width": WIDTHS[task][1], "epochs": EPOCHS[task][1]} | {"optimizer": optimizer, "task": task}
+        changes, measure = {"batch": ("batch", "batch"), "width": ("width", "fan_in"), "length": ("epochs", "steps")}[what]
+        mine = [cell for cell in cells if all(cell[key] == value for key, value in usual.items() if key != changes)]
         found: dict[float, float] = {}
-        measure = "fan_in" if what == "width" else what
         for size in sorted({cell[measure] for cell in mine}):
             rows = sorted((cell["lr"], cell["reached"]) for cell in mine if cell[measure] == size)
             found[size] = best_lr(*(np.array(column, dtype=np.float64) for column in zip(*rows, strict=True)))
@@ -90,11 +90,10 @@ def exponents(cells: Sequence[Cell], what: str) -> dict[str, tuple[float, float]
 
 def main() -> None:
     cells = known()
-    for what in ("batch", "width"):
-        size = "fan-in" if what == "width" else what
+    for what, size in (("batch", "batch"), ("width", "fan-in"), ("length", "steps")):
         print(f"\n| optimizer | task | best lr at each {size} | power of {size} |\n|---|---|---|---|")
         for optimizer, task, sizes in best(cells, what):
-            said = ", ".join(f"{size:.3g}: {10**lr:.2g}" if math.isfinite(lr) else f"{size:.3g}: at an end" for size, lr in sizes.items())
+            said = ", ".join(f"{size:,.4g}: {f'{10**lr:.2g}' if math.isfinite(lr) else 'at an end'}" for size, lr in sizes.items())
             print(f"| {optimizer} | {task} | {said} | {slope(sizes):.2f} |")
         for optimizer, (median, error) in exponents(cells, what).items():
             print(f"| {optimizer} | median | | {median:.2f} ± {error:.2f} |")

@@ -29,11 +29,11 @@ ALIKE = {"model_kind": 3.0, "values": 1.5, "passes": 1.5, "normalised": 1.5}
 METRIC_WEIGHS = 10.0  # of a task judged by the same metric, for the noise of seeds: an F1 of rare classes jumps where accuracy trembles
 NOISE_QUANTILE = 0.5  # over recorded tasks; the upper quartile would call 44 % of real gains better instead of 53 (architecture.md)
 COST_WEIGHS = 0.05  # of regret for each further plain training of time that a recipe takes: a twentieth of what there is to gain
-NEAR = 2.0  # within this factor of recorded tasks' batch size and width their lrs stand as they were recorded: there they were compared
+LR_STEPS = 1000  # the length at which the portfolio's lrs are said: in the middle of those recorded
+LENGTH_POWER = -0.6  # of the length: so goes the best lr of AdamW within four tasks, Muon's with -0.9, both over all with -0.8 and -0.7
+SHORTEST = 300  # as the shortest recorded task; of trainings shorter still the best lrs rose far less (benchmarks/price/transfer.md)
+NEAR = 2.0  # within this factor of recorded tasks' width their lrs stand as they were recorded: there they were compared
 FARTHEST = 8.0  # beyond it lr is moved, over a factor of four at most: so far it was measured (benchmarks/price/transfer.md)
-LR_STEPS = 1000  # the length at which lrs are said: in the middle of those recorded
-LENGTH_POWER = -0.6  # of the length that the best lr goes with; within four tasks -0.63 (AdamW) and -0.91 (Muon), over 33 -0.8 and -0.7 (transfer.md)
-SHORTEST = 100  # a third of the shortest recorded task; what is shorter has no more lr
 SEAT_WEIGHS = 0.03  # of regret for each recipe of the same family in the list: ties, and what is nearly one, go to a family not tried yet
 
 
@@ -68,7 +68,7 @@ class Facts:
 class Portfolio:
     """The recorded tasks, the recipes tried on all of them, and what came out."""
 
-    recipes: tuple[Mapping[str, Any], ...]  # rows: name, optimizer, schedule, clip, shrinkage, average
+    recipes: tuple[Mapping[str, Any], ...]  # rows: name, optimizer with its lr at LR_STEPS, schedule, clip, shrinkage, average
     tasks: tuple[str, ...]
     facts: tuple[Facts, ...]  # one a task
     regret: Floats  # (tasks, recipes), of 0 to WORST
@@ -77,11 +77,9 @@ class Portfolio:
     directions: tuple[str, ...]  # of that metric
     noise: Floats  # (tasks,) what another seed does to AdamW's default, as `relative_noise` has it
     settled: Floats  # (tasks,) the same of the best recipe of the task, whose lr falls to its end
-    batches: tuple[int, ...]  # examples a step
     fans: tuple[float, ...]  # inputs of a unit, as Profile.fan_in has it
     lr_within: Mapping[str, float] = field(default_factory=dict)  # optimizer -> factor of its best lr that loses next to nothing
-    batch_exponent: Mapping[str, float] = field(default_factory=dict)  # family -> the power of the batch size that the best lr goes with
-    width_exponent: Mapping[str, float] = field(default_factory=dict)  # the same of the fan-in
+    width_exponent: Mapping[str, float] = field(default_factory=dict)  # family -> the power of the fan-in that the best lr goes with
 
     @cached_property
     def families(self) -> tuple[str, ...]:
@@ -117,15 +115,15 @@ class Portfolio:
         cost: Floats = self.weights(facts) @ self.cost
         return cost
 
-    def lr_factors(self, facts: Facts, batch: int, fan_in: float) -> dict[str, float]:
-        """By family of optimizers: how much lr is moved where batch size or width are far from those of recorded tasks like this."""
-        weights, factors = self.weights(facts), dict.fromkeys(self.families, 1.0)
-        for exponents, sizes, size in ((self.batch_exponent, self.batches, batch), (self.width_exponent, self.fans, fan_in)):
-            usual = math.exp(float(weights @ np.log(sizes)))
-            ratio = min(max(size / usual, 1 / FARTHEST), FARTHEST) if size > 0 else 1.0
-            ratio /= min(max(ratio, 1 / NEAR), NEAR)  # 1 where it is near, else what is left of it
-            factors = {family: factor * ratio ** exponents.get(family, 0.0) for family, factor in factors.items()}
-        return factors
+    def lr_factors(self, facts: Facts, steps: int, fan_in: float) -> dict[str, float]:
+        """By family of optimizers: what lr is for a training of so many steps, of what it is at LR_STEPS; moved further where layers are
+        far wider or narrower than those of recorded tasks like this.
+        """
+        ratio = 1.0
+        if fan_in > 0:
+            away = fan_in / math.exp(float(self.weights(facts) @ np.log(self.fans)))
+            ratio = min(max(away, 1 / FARTHEST), FARTHEST) / min(max(away, 1 / NEAR), NEAR)  # 1 where it is near, else what is left of it
+        return {family: length_factor(steps) * ratio ** self.width_exponent.get(family, 0.0) for family in dict.fromkeys(self.families)}
 
     def left(self, facts: Facts, recipes: Sequence[int]) -> float:
         """The mean, over tasks like this, of the least regret among some recipes."""
@@ -142,8 +140,12 @@ class Portfolio:
 
 
 def length_factor(steps: int) -> float:
-    """How much lr is at a length, of what it is at LR_STEPS: with longer trainings the best lr falls."""
-    return (max(steps, SHORTEST) / LR_STEPS) ** LENGTH_POWER
+    """What lr is for a training of so many steps, of what it is at LR_STEPS: the longer, the lower.
+
+    A power near -1/2 is what bounds for stochastic gradient steps have too (Nemirovski et al., SIAM J. Optim. 19, 2009);
+    the one here was measured.
+    """
+    return float((max(steps, SHORTEST) / LR_STEPS) ** LENGTH_POWER)
 
 
 def name_of(row: Mapping[str, Any], digits: int = 2) -> str:
@@ -190,8 +192,6 @@ def portfolio() -> Portfolio:
         noise=np.array([task["noise"] for task in tasks], dtype=np.float64),
         settled=np.array([task["settled"] for task in tasks], dtype=np.float64),
         lr_within=data["lr_within"],
-        batches=tuple(task["batch_size"] for task in tasks),
-        batch_exponent=data["batch_exponent"],
         fans=tuple(task["fan_in"] for task in tasks),
         width_exponent=data["width_exponent"],
     )

@@ -13,7 +13,7 @@ from fallline._constraints import Constraints
 from fallline._errors import UsageError
 from fallline._head import Head
 from fallline._judge import Judge, stock_loss
-from fallline._portfolio import MANY_PASSES, Facts, name_of, portfolio
+from fallline._portfolio import LR_STEPS, MANY_PASSES, Facts, length_factor, name_of, portfolio
 from fallline._problem import Problem
 from fallline._profile import Profile
 from fallline._ranking import may_help, plain_loss, ranked_losses, unlike, why_not
@@ -181,8 +181,7 @@ def _from_portfolio(problem: Problem, profile: Profile, constraints: Constraints
     held, facts = portfolio(), Facts.of(profile)
     made: dict[int, Recipe] = {}
     rows: dict[int, Mapping[str, Any]] = {}
-    batch = profile.batch_size * problem.accumulate
-    factors = held.lr_factors(facts, batch, profile.fan_in)
+    factors = held.lr_factors(facts, frame.steps, profile.fan_in)
     own_loop = problem.loop is not None  # it clips as it likes and knows no average: a recipe says only what was done
     for number, row in enumerate(held.recipes):
         if catalogue.optimizer(row["optimizer"]["name"]).applies(profile) or (own_loop and "average" in row):
@@ -198,17 +197,15 @@ def _from_portfolio(problem: Problem, profile: Profile, constraints: Constraints
     source = f"{len(held.tasks)} recorded tasks, those like this one counting more (benchmarks/price)"
     entered: list[Candidate] = []
     for place, number in enumerate(order):
-        row, recorded = rows[number], held.recipes[number]
-        name, moved = str(recorded["name"]), row["optimizer"]["lr"] != recorded["optimizer"]["lr"]
-        if moved:
-            taken = {entry.name for entry in entered} | {str(recipe["name"]) for recipe in held.recipes}
-            free = (called for digits in (2, 3) if (called := name_of(row, digits)) not in taken)
-            name = next(free, f"{name_of(row, digits=3)}-from-{recorded['optimizer']['lr']:g}")
+        row, said = rows[number], held.recipes[number]["optimizer"]["lr"]
+        taken = {entry.name for entry in entered}
+        name = next((called for digits in (2, 3) if (called := name_of(row, digits)) not in taken), f"{name_of(row, 3)}-from-{said:g}")
         left = f"{held.left(facts, order[: place + 1]):.0%} of the way from the best to AdamW's default"
         reason = f"best alone on recorded tasks, leaving {left}" if not place else f"best beside those before it, leaving {left}"
-        if moved:
-            sizes = f"layers of {profile.fan_in:.0f} inputs and steps of {batch} examples"
-            reason += f"; recorded with lr {recorded['optimizer']['lr']:g}, moved for {sizes}"
+        if row["optimizer"]["lr"] != said:
+            wide = factors[held.families[number]] != length_factor(frame.steps)
+            reason += f"; lr {said:g} at {LR_STEPS} steps, moved for {frame.steps}"
+            reason += f" and for layers of {profile.fan_in:.0f} inputs" if wide else ""
         entered.append(Candidate(name, made[number], reason, source, round(float(cost[number]), 2)))
     return entered
 
