@@ -20,7 +20,8 @@ PAGES = {"how-to-choose.md": False, "how-to-choose.zh-CN.md": True}
 MARK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 CHINESE = {  # heads of tables
-    "optimizer": "优化器", "set-ups": "配置数", "its best set-up elsewhere": "在其他任务上最好的配置",
+    "optimizer": "优化器", "set-ups": "配置数", "set-ups a task": "每个任务的配置数",
+    "its best set-up elsewhere": "在其他任务上最好的配置",
     "its best in hindsight": "事后看最好的配置",
     "time of a step, in AdamW's": "每步时间(AdamW 为 1)", "lr": "学习率", "all": "全部", "schedule": "学习率调度", "clip": "梯度裁剪",
     "shrinkage": "收缩量", "mean": "平均", "best of them": "其中最好", "regret of averaged minus raw weights": "平均权重减原始权重的遗憾",

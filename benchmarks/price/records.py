@@ -149,14 +149,15 @@ def load(path: Path = FILE, rows: int | None = None) -> dict[str, TaskRecords]:
 def pack(
     work: Path, facts: dict[str, dict[str, Any]], rows: list[dict[str, Any]], looks: Any, averaged_looks: Any, seeds: int, path: Path = FILE
 ) -> None:
-    """Write the lines of a work folder as one file; what they do not hold stays as it was in that file.
+    """Write the lines of a work folder as one file; what they do not hold stays as it was in that file, and new rows stand behind the old.
 
     Raises:
         ValueError: a row of the space has changed since, and a task has no new training of it.
     """
     before = dict(np.load(path)) if path.exists() else {}
     known_before = json.loads(str(before.pop("meta"))) if before else {"tasks": {}, "rows": rows}
-    changed = {place for place, (old, new) in enumerate(zip(known_before["rows"], rows, strict=True)) if old != new}
+    changed = {place for place, (old, new) in enumerate(zip(known_before["rows"], rows, strict=False)) if old != new}
+    before = {key: _longer(array, len(rows)) if key.rpartition(".")[2] in BY_ROW else array for key, array in before.items()}
     arrays: dict[str, NDArray[Any]] = {key: array for key, array in before.items() if key.rpartition(".")[0] not in facts}
     if changed and arrays:
         raise ValueError(f"rows {sorted(changed)} have changed, so all tasks must be packed together")
@@ -173,6 +174,11 @@ def pack(
     facts = {**known_before["tasks"], **facts}
     meta = {"schema": 1, "tasks": facts, "rows": rows, "looks": list(looks), "averaged_looks": list(averaged_looks)}
     np.savez_compressed(path, meta=np.array(json.dumps(meta)), **arrays)
+
+
+def _longer(array: NDArray[Any], rows: int) -> NDArray[Any]:
+    """An array by row with room for so many of them."""
+    return np.concatenate([array, np.full((rows - len(array), *array.shape[1:]), np.nan, dtype=array.dtype)])
 
 
 def _packed(

@@ -45,7 +45,8 @@ def _moving(block: Mapping[str, Any]) -> list[dict[str, Any]]:
     generator = random.Random(block["seed"])
     drawn = [setup for draw in block["draw"] for setup in _drawn(draw, block["shared"], generator)]
     generator.shuffle(drawn)
-    return [{**setup, "name": f"{setup['name']}-moving", "loss": 0, "moves": True} for setup in drawn]
+    rows = [{**setup, "name": f"{setup['name']}-moving", "loss": 0, "moves": True} for setup in drawn]
+    return rows + [{**row, "loss": place} for row in rows if row["name"] in block["losses"] for place in range(1, LOSSES)]
 
 
 def at_length(row: dict[str, Any], steps: int) -> dict[str, Any]:
