@@ -41,8 +41,8 @@ def main() -> None:
     for name, rules in variants():
         cells = []
         for order in orders:
-            mean, _, price = measured(dict(tasks), rules, order, scales)
-            cells += [f"{mean:.3f}", f"{price:.2f}"]
+            found = measured(dict(tasks), rules, order, scales)
+            cells += [f"{found.regret:.3f}", f"{found.price:.2f}"]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 

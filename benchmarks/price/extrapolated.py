@@ -51,7 +51,7 @@ def main() -> None:
                 return pointed(task, recipe, share, model, part)
 
             with mock.patch.object(replayed, "standing", judged if model else LAST_VALUE):
-                found = [measured(records, rules, orders, scales)[0] for orders in (apart, alone)]
+                found = [measured(records, rules, orders, scales).regret for orders in (apart, alone)]
             said = f"{part:.0%} of what a {model} promises" if model else "where it stands"
             print(f"| {plan:g} | {said} | {found[0]:.3f} | {found[1]:.3f} |", flush=True)
 

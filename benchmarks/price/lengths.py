@@ -28,13 +28,14 @@ def main() -> None:
     count = len(next(iter(records.values())).rows)
     first = [recipe % FIRST_BLOCK + count * (recipe // FIRST_BLOCK) for recipe in fixed]
     second = eligible(records)
-    print("| recipes | plan | mean regret | only the task held out |\n|---|---|---|---|")
+    print("| recipes | plan | mean regret | only the task held out | on clear tasks | only the task held out |\n|---|---|---|---|---|---|")
     for name, among in (("first block", first), ("second block", second), ("both", [*first, *second])):
         with mock.patch.object(ablation, "eligible", return_value=among):
             apart, alone = (lists(records, args.lists, [], family=family) for family in (True, False))
         for price, rules in PLANS.items():
-            means = [measured(records, rules, orders, scales)[0] for orders in (apart, alone)]
-            print(f"| {name} | {price:g} | {means[0]:.3f} | {means[1]:.3f} |", flush=True)
+            far, near = (measured(records, rules, orders, scales) for orders in (apart, alone))
+            cells = (f"{value:.3f}" for value in (far.regret, near.regret, far.clear, near.clear))
+            print(f"| {name} | {price:g} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
