@@ -14,8 +14,8 @@ from test_price_records import LENGTH, setting
 
 from fallline._constraints import Constraints
 from fallline._planning import make_plan
-from fallline._portfolio import Facts
-from fallline._prior import candidates
+from fallline._portfolio import Facts, name_of
+from fallline._prior import _moved_lr, candidates
 from fallline._recipe import Frame
 
 
@@ -42,7 +42,7 @@ def test_the_peer_of_one_range_test_is_the_nearest_recipe_and_has_no_more_to_do(
             ended = curve.at(1 + tested)
             assert ended == curve.at(20), "after its training it is flat"
             recipes = [k for k in ranged.like_it(task) if task.finals[k, 1] == ended]
-            decades = {k: abs(np.log10(task.rows[k]["optimizer"]["lr"] / lr)) for k in ranged.like_it(task)}
+            decades = {k: abs(np.log10(task.lr_of(k) / lr)) for k in ranged.like_it(task)}
             assert min(decades, key=lambda k: decades[k]) in recipes
             assert all(task.rows[k]["optimizer"]["name"] == "adamw" and task.rows[k]["schedule"]["name"] == "cosine" for k in recipes)
 
@@ -79,7 +79,9 @@ def test_a_race_strange_to_a_task_has_the_list_that_never_saw_its_family(price: 
         facts = Facts.read(task.facts)
         assert [among[k] for k in held.order(facts, prior.SIZE)] == prior.held_out(records, whole, name, among)
         with prior.strange_to(records, whole, name, among):
-            assert raced() == [held.recipes[k]["name"] for k in held.order(Facts.of(here.profile), 4)]
+            mine = Facts.of(here.profile)
+            factors = held.lr_factors(mine, frame.steps, here.profile.fan_in)
+            assert raced() == [name_of(_moved_lr(held.recipes[k], factors[held.families[k]])) for k in held.order(mine, 4)]
     assert raced() == before
 
 

@@ -30,9 +30,9 @@ DEFAULT = Rules()
 
 def variants() -> Iterator[tuple[str, Rules]]:
     yield "as it is", DEFAULT
-    for count in (2, 3, 4, 6, 8, 12):
+    for count in (2, 3, 5, 6, 8, 12):
         yield f"{count} recipes", replace(DEFAULT, recipes=count)
-    for count in (0, 2, 3):
+    for count in (0, 1, 3, 4):
         yield f"{count} second losses", replace(DEFAULT, losses=count)
     for rung in (0.05, 0.15, 0.2):
         yield f"judged at {rung:.0%}", replace(DEFAULT, rung=rung)
@@ -47,12 +47,12 @@ def variants() -> Iterator[tuple[str, Rules]]:
         )
     for count in (2, 3, 4, 5):
         yield f"plan 2: {count} recipes", replace(PLANS[2.0], recipes=count)
-    for count, keep, finish in ((8, 4, 2), (16, 4, 2), (16, 4, 4), (24, 3, 2), (24, 4, 2), (24, 4, 3), (24, 6, 2)):
+    for count, keep, finish in ((6, 4, 2), (8, 4, 2), (8, 6, 3), (12, 4, 2), (12, 6, 2), (12, 6, 3), (16, 6, 3), (24, 4, 2), (24, 6, 3)):
         yield (
             f"plan 8: {count} recipes, {keep} to 30 %, {finish} finished",
             replace(PLANS[8.0], recipes=count, middle_keep=keep, finish=finish),
         )
-    for count, keep, finish in ((16, 8, 6), (32, 8, 6), (40, 8, 4), (40, 8, 6), (40, 12, 6), (40, 12, 8), (40, 20, 16)):
+    for count, keep, finish in ((16, 8, 6), (24, 12, 6), (32, 12, 6), (40, 8, 4), (40, 8, 6), (40, 12, 6), (40, 12, 8), (40, 20, 16)):
         yield (
             f"plan 20: {count} recipes, {keep} to 30 %, {finish} finished",
             replace(PLANS[20.0], recipes=count, middle_keep=keep, finish=finish),

@@ -24,8 +24,8 @@ from fallline.policies.keep_best import KeepBest
 class Rules:
     """How a race goes: how many candidates, when they are judged and by what, how many go on."""
 
-    recipes: int = 5
-    losses: int = 1  # the first recipe again with so many other losses
+    recipes: int = 4
+    losses: int = 2  # the first recipe again with so many other losses
     rung: float = 0.1
     finish: int = 2
     judged: str = "standing"  # standing: the best look, averaged weights where data are passed less than three times; now; best; averaged
@@ -115,6 +115,6 @@ PLANS = {
     1.0: Rules(recipes=1, losses=0, finish=1, baseline_finishes=False, second_seed=False),
     2.0: Rules(recipes=2, losses=0, finish=1),
     3.5: Rules(),
-    8.0: Rules(recipes=24, losses=2, finish=2, middle=0.3, middle_keep=4),  # further seeds and the child are not replayed
-    20.0: Rules(recipes=40, losses=4, finish=6, middle=0.3, middle_keep=8),  # nor are rounds of draws
+    8.0: Rules(recipes=12, losses=4, finish=3, middle=0.3, middle_keep=6),  # further seeds and the child are not replayed
+    20.0: Rules(recipes=40, losses=4, finish=6, middle=0.3, middle_keep=12),  # nor are rounds of draws
 }

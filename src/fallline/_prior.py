@@ -95,7 +95,7 @@ def candidates(
     entered = _filled(entered, constraints, profile, parts[0], count, frame)[:count]
     for part in others:
         first = entered[0]
-        reason = f"the portfolio's first with the second loss, {part.name}"
+        reason = f"the portfolio's first with another loss, {part.name}"
         entered.append(
             Candidate(
                 f"{first.name}+{part.name}", replace(first.recipe, loss=part, head=head_of(part, profile)), reason, first.source, first.cost
