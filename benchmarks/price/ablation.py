@@ -30,7 +30,7 @@ DEFAULT = Rules()
 
 def variants() -> Iterator[tuple[str, Rules]]:
     yield "as it is", DEFAULT
-    for count in (2, 3, 5, 6, 8, 12):
+    for count in (2, 4, 5, 6, 8, 12):
         yield f"{count} recipes", replace(DEFAULT, recipes=count)
     for count in (0, 1, 3, 4):
         yield f"{count} second losses", replace(DEFAULT, losses=count)

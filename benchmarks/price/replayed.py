@@ -24,7 +24,7 @@ from fallline.policies.keep_best import KeepBest
 class Rules:
     """How a race goes: how many candidates, when they are judged and by what, how many go on."""
 
-    recipes: int = 4
+    recipes: int = 3
     losses: int = 2  # the first recipe again with so many other losses
     rung: float = 0.1
     finish: int = 2
