@@ -61,13 +61,14 @@ def measured() -> Iterator[dict[str, dict[str, Any]]]:
 def test_the_hinted_loss_gained_on_a_recorded_task_of_that_nature(task: str, loss: str, measured: dict[str, dict[str, Any]]) -> None:
     effect = measured[task][loss]
     assert effect.mean < 0
-    assert effect.mean + effect.error < 0, "by more than a standard error over seven set-ups"
+    assert effect.mean + effect.error < 0, "by more than a standard error over nine set-ups"
 
 
 @pytest.mark.parametrize(("task", "plain"), PLAIN.values(), ids=PLAIN)
-def test_where_no_other_loss_is_hinted_at_none_gained_by_two_errors(task: str, plain: str, measured: dict[str, dict[str, Any]]) -> None:
+def test_where_no_other_loss_is_hinted_at_none_gained_by_three_errors(task: str, plain: str, measured: dict[str, dict[str, Any]]) -> None:
     assert plain not in measured[task]
-    gained = [effect for effect in measured[task].values() if effect.mean + 2 * effect.error < 0]
+    # of four losses over nine pairs one gains two errors by chance on every seventh task, three errors on every thirtieth (t, 8 degrees)
+    gained = [effect for effect in measured[task].values() if effect.mean + 3 * effect.error < 0]
     # doctor visits: default and best lie within one standard error of each other, so shares of that distance mean nothing
     assert not gained or task == "doctors"
 

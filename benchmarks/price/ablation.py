@@ -47,12 +47,12 @@ def variants() -> Iterator[tuple[str, Rules]]:
         )
     for count in (2, 3, 4, 5):
         yield f"plan 2: {count} recipes", replace(PLANS[2.0], recipes=count)
-    for count, keep, finish in ((6, 4, 2), (8, 4, 2), (8, 6, 3), (12, 4, 2), (12, 6, 2), (12, 6, 3), (16, 6, 3), (24, 4, 2), (24, 6, 3)):
+    for count, keep, finish in ((6, 4, 2), (8, 4, 2), (8, 6, 3), (11, 4, 2), (11, 6, 2), (11, 6, 3), (16, 6, 3), (24, 4, 2), (24, 6, 3)):
         yield (
             f"plan 8: {count} recipes, {keep} to 30 %, {finish} finished",
             replace(PLANS[8.0], recipes=count, middle_keep=keep, finish=finish),
         )
-    for count, keep, finish in ((16, 8, 6), (24, 12, 6), (32, 12, 6), (40, 8, 4), (40, 8, 6), (40, 12, 6), (40, 12, 8), (40, 20, 16)):
+    for count, keep, finish in ((16, 8, 6), (24, 12, 6), (32, 12, 6), (40, 8, 4), (40, 8, 6), (40, 11, 5), (40, 12, 6), (40, 12, 8), (40, 20, 16)):
         yield (
             f"plan 20: {count} recipes, {keep} to 30 %, {finish} finished",
             replace(PLANS[20.0], recipes=count, middle_keep=keep, finish=finish),

@@ -115,6 +115,6 @@ PLANS = {
     1.0: Rules(recipes=1, losses=0, finish=1, baseline_finishes=False, second_seed=False),
     2.0: Rules(recipes=2, losses=0, finish=1),
     3.5: Rules(),
-    8.0: Rules(recipes=12, losses=4, finish=3, middle=0.3, middle_keep=6),  # further seeds and the child are not replayed
-    20.0: Rules(recipes=40, losses=4, finish=6, middle=0.3, middle_keep=12),  # nor are rounds of draws
+    8.0: Rules(recipes=11, losses=4, finish=3, middle=0.3, middle_keep=6),  # further seeds and the child are not replayed
+    20.0: Rules(recipes=40, losses=4, finish=5, middle=0.3, middle_keep=11),  # nor are rounds of draws
 }
