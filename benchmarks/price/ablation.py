@@ -52,7 +52,7 @@ def variants() -> Iterator[tuple[str, Rules]]:
             f"plan 8: {count} recipes, {keep} to 30 %, {finish} finished",
             replace(PLANS[8.0], recipes=count, middle_keep=keep, finish=finish),
         )
-    for count, keep, finish in ((16, 8, 6), (24, 12, 6), (32, 12, 6), (40, 8, 4), (40, 8, 6), (40, 11, 5), (40, 12, 6), (40, 12, 8), (40, 20, 16)):
+    for count, keep, finish in ((16, 8, 6), (24, 12, 6), (32, 12, 6), (40, 8, 4), (40, 8, 6), (40, 11, 5), (40, 12, 8), (40, 20, 16)):
         yield (
             f"plan 20: {count} recipes, {keep} to 30 %, {finish} finished",
             replace(PLANS[20.0], recipes=count, middle_keep=keep, finish=finish),

@@ -58,7 +58,7 @@ SHAPES = (
     Shape(20.0, recipes=40, second_losses=4, finish=5, baseline_finishes=True, halfway=True, middle_keep=11, child=True, seeds=3, rounds=2),
 )
 ROUNDED = 0.05  # of a training: a rung is a whole number of steps, up to half a step more than a tenth for each trial
-FEWEST = 4  # recipes: where a tenth is too short to judge, rung one costs more and dear plans take fewer, but no fewer than the design has
+FEWEST = 3  # recipes: where a tenth is too short to judge, rung one costs more and dear plans take fewer, but no fewer than the default
 
 
 def shape_for(price: float) -> Shape:
