@@ -32,7 +32,7 @@ def variants() -> Iterator[tuple[str, Rules]]:
     yield "as it is", DEFAULT
     for count in (2, 4, 5, 6, 8, 12):
         yield f"{count} recipes", replace(DEFAULT, recipes=count)
-    for count in (0, 1, 3, 4):
+    for count in (0, 2, 3, 4):
         yield f"{count} second losses", replace(DEFAULT, losses=count)
     for rung in (0.05, 0.15, 0.2):
         yield f"judged at {rung:.0%}", replace(DEFAULT, rung=rung)
@@ -40,7 +40,7 @@ def variants() -> Iterator[tuple[str, Rules]]:
         yield f"{finish} finished", replace(DEFAULT, finish=finish)
     for judged in ("now", "averaged", "best", "either"):
         yield f"judged by {judged}", replace(DEFAULT, judged=judged)
-    for share in (0.0, 0.1, 0.3, 0.5):
+    for share in (0.0, 0.1, 0.2, 0.5):
         yield (
             f"at half the length dropped when {share:.0%} of the lead behind" if share else "nobody dropped at half",
             replace(DEFAULT, halfway=share),

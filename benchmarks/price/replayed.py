@@ -14,7 +14,7 @@ from branched import Branched
 from records import AUDIT, VALID, TaskRecords
 
 from fallline import catalogue
-from fallline._halfway import WELL_BEHIND
+from fallline._plan import shape_for
 from fallline.policies import Decision, Policy, Standing
 from fallline.policies.drop_behind import DropBehind
 from fallline.policies.keep_best import KeepBest
@@ -25,13 +25,13 @@ class Rules:
     """How a race goes: how many candidates, when they are judged and by what, how many go on."""
 
     recipes: int = 3
-    losses: int = 2  # the first recipe again with so many other losses
+    losses: int = 1  # the first recipe again with so many other losses
     rung: float = 0.1
     finish: int = 2
     judged: str = "standing"  # standing: the best look, averaged weights where data are passed less than three times; now; best; averaged
     middle: float = 0.0  # a second rung
     middle_keep: int = 0
-    halfway: float = WELL_BEHIND  # 0: nobody stops at half the length
+    halfway: float = shape_for(3.5).behind  # 0: nobody stops at half the length
     second_seed: bool = True  # the baseline's second seed goes to rung one
     baseline_finishes: bool = True
     child: float = 0.0  # the leader at rung one goes on with so many times its lr too; where branches were recorded
@@ -115,6 +115,6 @@ PLANS = {
     1.0: Rules(recipes=1, losses=0, finish=1, baseline_finishes=False, second_seed=False),
     2.0: Rules(recipes=2, losses=0, finish=1),
     3.5: Rules(),
-    8.0: Rules(recipes=11, losses=4, finish=3, middle=0.3, middle_keep=6),  # further seeds and the child are not replayed
-    20.0: Rules(recipes=40, losses=4, finish=5, middle=0.3, middle_keep=11),  # nor are rounds of draws
+    8.0: Rules(recipes=11, losses=4, finish=3, middle=0.3, middle_keep=6, halfway=0.2),  # further seeds and the child are not replayed
+    20.0: Rules(recipes=40, losses=4, finish=5, middle=0.3, middle_keep=11, halfway=0.2),  # nor are rounds of draws
 }

@@ -1,4 +1,4 @@
-"""Halfway: the finalists are looked at once more, and one that is well behind the leader stops there."""
+"""Halfway: the finalists are looked at once more, and one that is behind the leader by more than the plan allows stops there."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from fallline.policies.drop_behind import DropBehind
 if TYPE_CHECKING:
     from fallline._race import Race
 
-WELL_BEHIND = 0.2  # of the leader's lead over the baseline; on the records it saves a tenth of the work for 0.01 of regret
-
 
 def halfway(race: Race, going: list[Entered]) -> list[Entered]:
     """The baseline and the finalists at half the length; those that go on are given back."""
@@ -22,7 +20,7 @@ def halfway(race: Race, going: list[Entered]) -> list[Entered]:
     race.advance([race.baseline, *going], half, "halfway", {leader.trial.name: ahead} if ahead > half else {})
     if race.baseline.value is None:
         return going
-    return going_on(race, DropBehind(WELL_BEHIND, race.sign * race.baseline.value), going, half)
+    return going_on(race, DropBehind(race.plan.shape.behind, race.sign * race.baseline.value), going, half)
 
 
 def head_start(race: Race, going: Sequence[Entered], half: int) -> int:
