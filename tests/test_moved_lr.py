@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import nn
 import fallline
 from fallline import catalogue
 from fallline._constraints import Constraints
+from fallline._planning import make_plan
 from fallline._portfolio import FARTHEST, LENGTH_POWER, LR_STEPS, NEAR, SHORTEST, Facts, length_factor, name_of, portfolio
 from fallline._prior import Candidate, _moved_lr, candidates, draws
 from fallline._recipe import Frame
@@ -71,16 +71,48 @@ def test_longer_trainings_and_wider_layers_have_smaller_lrs() -> None:
 
 
 def test_what_is_recorded_of_a_task_was_trained_with_the_lr_that_the_product_would_take(
-    price: dict[str, ModuleType], records: dict[str, Any]
+    records: dict[str, Any],
 ) -> None:
-    space = price["space"]
+    held, compared = portfolio(), 0
+    recipes = {row["optimizer"]["name"] for row in held.recipes}
     for task in records.values():
-        steps = int(task.facts["length"])
+        steps, fan_in = int(task.facts["length"]), float(task.facts["fan_in"])
+        factors = held.lr_factors(Facts.read(task.facts), steps, fan_in)
+        if factors["adaptive"] != length_factor(steps):  # the product moves it by width too, which no record was
+            continue
         for place, row in enumerate(task.rows):
-            trained = float(space.at_length(row, steps)["optimizer"]["lr"])
-            assert trained == pytest.approx(task.lr_of(place), rel=0.05)
-            if row.get("moves"):
-                assert _moved_lr(row, length_factor(steps))["optimizer"]["lr"] == trained
+            if row.get("moves") and row["optimizer"]["name"] in recipes:
+                factor = factors[catalogue.optimizer(row["optimizer"]["name"]).family]
+                assert task.lr_of(place) == pytest.approx(row["optimizer"]["lr"] * factor, rel=0.05)
+                compared += 1
+    assert compared > 20 * 30, "recipes, on tasks whose width is near those alike"
+
+
+def test_twice_the_length_means_two_thirds_of_the_lr_and_short_trainings_share_one() -> None:
+    assert length_factor(LR_STEPS) == 1.0
+    assert length_factor(2 * LR_STEPS) == pytest.approx(0.66, abs=0.005)
+    assert length_factor(1) == length_factor(SHORTEST) == pytest.approx(2.06, abs=0.005)
+
+
+def test_lr_goes_with_the_updates_that_a_plan_makes_not_with_its_batches() -> None:
+    x = torch.randn(2000, 4)
+    problem = fallline.Problem(
+        model=lambda: nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 1), nn.Flatten(0)), train=(x, x.sum(1)), metric="mae",
+        epochs=60, batch_size=20,
+    )  # fmt: skip
+    plain, gathered = (make_plan(prepare(replace(problem, accumulate=count)), price=3.5, constraints=Constraints()) for count in (1, 4))
+    assert plain.length == pytest.approx(4 * gathered.length, rel=0.05)
+    longer = length_factor(plain.length) / length_factor(gathered.length)
+    for few, many in zip(gathered.candidates, plain.candidates, strict=True):
+        assert few.recipe.lr is not None
+        assert many.recipe.lr is not None
+        assert many.recipe.lr / few.recipe.lr == pytest.approx(longer, rel=0.06)
+
+
+def test_a_recipe_whose_lr_the_user_fixed_is_called_by_that_lr() -> None:
+    for candidate in entered(3000, lr=0.0123):
+        assert "-0.012" in candidate.name
+        assert "moved for" not in candidate.reason
 
 
 def test_a_moved_recipe_is_called_by_its_own_lr_and_says_so() -> None:

@@ -40,7 +40,7 @@ SIZE = 40  # recipes that the dearest plan takes from the list
 
 HEADER = """\
 # The portfolio, written by tools/build_prior.py from benchmarks/price/records.npz; do not edit.
-# An `lr` is that of 1,000 steps: at another length it was, and is, times (length / 1000) ** -0.6.
+# An `lr` is that of 1,000 steps: at another length it was, and is, times (length / 1000) ** -0.6. A `name` is for readers.
 # `regret` of a task: one number a recipe, 0 = the best recorded, 1 = AdamW's default, cut at 2; `cost`: a step's time in AdamW's.
 # `lr_within`: an lr within this factor of an optimizer's best loses less than a twentieth of what there is to gain.
 # `shrinkage` is weight decay as lr x decay x steps; `average.share` the window of averaged weights as a share of the length.

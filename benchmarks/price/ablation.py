@@ -85,9 +85,12 @@ def measured(records: Mapping[str, TaskRecords], rules: Rules, orders: Mapping[s
     return Means(float(np.mean(regrets)), float(np.mean(clear)), float(np.mean(worse)) * len(records), float(np.mean(prices)))
 
 
-def lists(records: Mapping[str, TaskRecords], count: int, without: Sequence[str], *, family: bool) -> dict[str, list[list[int]]]:
+def lists(
+    records: Mapping[str, TaskRecords], count: int, without: Sequence[str], *, family: bool, among: Sequence[int] | None = None
+) -> dict[str, list[list[int]]]:
     """So many lists for each task: from all tasks that it may see, then from as many of them drawn with replacement."""
-    whole, among, generator = known(records), eligible(records), np.random.default_rng(0)
+    whole, generator = known(records), np.random.default_rng(0)
+    among = eligible(records) if among is None else among
     found = {}
     for name, task in records.items():
         seen, facts, those = unseen(records, whole, name, family=family), Facts.read(task.facts), allowed(task, among, without)

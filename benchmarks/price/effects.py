@@ -2,7 +2,8 @@
 
 Run: python benchmarks/price/effects.py
 Regret: 0 = the best recorded recipe of a task, 1 = AdamW's default, cut at 2; a mean over tasks, with the standard error over tasks. Draws
-of the space are independent, so the mean over all recipes that share a choice compares choices fairly, if not sharply.
+within a block of the space are independent, so the mean over all recipes that share a choice compares choices fairly, if not sharply; but
+what only the first block has (exponential and step, shrinkage 0.03, RMSprop) was tried at lrs that lie farther off.
 """
 
 from __future__ import annotations

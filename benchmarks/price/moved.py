@@ -1,7 +1,7 @@
 """Whether moving the portfolio's lrs by length and width is worth it: races by `choose`, live, with and without.
 
 Run: python benchmarks/price/moved.py DATA_FOLDER CELLS.jsonl [--seeds 2]; killed at any time, it goes on where it was
-Four tasks that had no part in transfer.py: at a quarter and at four times the recorded batch size, epochs as they are; at a quarter and at
+Four tasks that had no part in transfer.py: at a quarter and at four times the recorded batch size, epochs as they are; at half and at
 four times the epochs; two also four times as wide. Without: lrs as for the recorded length and width of the task. Plan 2 on two lanes;
 what counts is the metric on audit of what is handed back. The portfolio knows the tasks, as recorded, in both arms.
 """
@@ -30,7 +30,7 @@ from fallline.doors.models.text import TextNet
 
 WHERE = {"bike": (16, 256), "banking": (8, 128), "spam": (8, 128), "metro": (16, 256)}
 WIDER = ("bike", "banking")
-LONGER = (0.25, 4.0)
+LONGER = (0.5, 4.0)
 KEYS = ("task", "batch", "wider", "longer", "moved", "seed")
 PRICE = 2.0
 

@@ -1,10 +1,11 @@
 """Recording: every recipe of the space trained in full on every task, its curves written down. Killed at any time, it goes on where it was.
 
-Run: python benchmarks/price/record.py DATA_FOLDER WORK_FOLDER [--minutes 90] [--workers 2] [--only TASK ...] [--recipes 80]
+Run: python benchmarks/price/record.py DATA_FOLDER WORK_FOLDER [--minutes 90] [--workers 2] [--only TASK ...] [--recipes 128]
      the same with --pack, with --again, and with --pack once more
      the same with --renew OPTIMIZER, where an optimizer's step has changed: its rows alone are trained again and replaced by --pack
 Needs the extra `optimizers`. Each training runs on one thread, so its numbers do not depend on what else the machine does; times do.
-`--pack` writes what is there into records.npz beside this file.
+What records.npz beside this file holds is not trained again, so a new row alone is; to make all anew, move that file away first. `--pack`
+writes what is there into it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from records import FILE, load, pack, whole_lines
-from space import at_length, losses_of, rows
+from records import FILE, TaskRecords, at_length, load, pack, whole_lines
+from space import losses_of, rows
 from tasks import TASKS, Task
 
 from fallline._bench import Diverged, Workbench
@@ -161,22 +162,19 @@ def renewed_rows(optimizer: str) -> list[tuple[int, int]]:
     return [(-1, 0), *((place, 0) for place, row in enumerate(rows()) if row["optimizer"]["name"] == optimizer)]
 
 
-def packed(task: str, work: Path) -> set[tuple[int, int]]:
+def packed(known: TaskRecords, work: Path) -> set[tuple[int, int]]:
     """What records.npz holds of a task, as (row, seed); the first baseline only where its outputs are there to be compared with."""
-    held = load() if FILE.exists() else {}
-    if task not in held:
-        return set()
-    now, known = rows(), held[task]
+    now = rows()
     found = {(place, 0) for place, row in enumerate(known.rows) if known.recorded[place] and row == now[place]}
     found |= {(-1, seed) for seed, there in enumerate(np.isfinite(known.base_seconds)) if there}
-    return found if (work / f"{task}.pt").exists() else found - {(-1, 0)}
+    return found if (work / f"{known.name}.pt").exists() else found - {(-1, 0)}
 
 
 def jobs(work: Path, tasks: list[Task], wanted: list[tuple[int, int]], *, anew: bool = False) -> Iterator[tuple[str, int, int]]:
     """What is left, as (task, row, seed), round all tasks, so that any stop is even; `anew`: what is packed is trained again."""
     done = {task.name: {(entry["place"], entry["seed"]) for entry in read(work, task.name)} for task in tasks}
-    if not anew:
-        done = {name: known | packed(name, work) for name, known in done.items()}
+    held = load() if FILE.exists() and not anew else {}
+    done |= {name: done[name] | packed(held[name], work) for name in done if name in held}
     for place, seed in wanted:
         yield from ((task.name, place, seed) for task in tasks if (place, seed) not in done[task.name])
 

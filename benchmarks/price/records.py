@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline._portfolio import length_factor
+from fallline._prior import _moved_lr
 
 Floats = NDArray[np.float64]
 FILE = Path(__file__).with_name("records.npz")
@@ -64,9 +65,8 @@ class TaskRecords:
         return f"{row['name']}+{row['loss']}{AVERAGED if self.averages(recipe) else ''}"
 
     def lr_of(self, recipe: int) -> float:
-        """The lr that a recipe was trained with: where it moves with the length, it stands in its row as of LR_STEPS."""
-        row = self.rows[recipe % len(self.rows)]
-        return float(row["optimizer"]["lr"]) * (length_factor(int(self.facts["length"])) if row.get("moves") else 1.0)
+        """The lr that a recipe was trained with."""
+        return float(at_length(self.rows[recipe % len(self.rows)], int(self.facts["length"]))["optimizer"]["lr"])
 
     def averages(self, recipe: int) -> bool:
         """Whether a recipe hands back averaged weights."""
@@ -129,6 +129,11 @@ class TaskRecords:
     def default(self) -> Floats:
         """(seeds, 2): the same of the baselines."""
         return np.array([[self.base_at(seed, 1.0, split) for split in (VALID, AUDIT)] for seed in range(len(self.base))])
+
+
+def at_length(row: Mapping[str, Any], steps: int) -> Mapping[str, Any]:
+    """A row as it is trained for so many steps: where its lr moves with the length, the row has that of LR_STEPS."""
+    return _moved_lr(row, length_factor(steps)) if row.get("moves") else row
 
 
 def load(path: Path = FILE, rows: int | None = None) -> dict[str, TaskRecords]:

@@ -14,8 +14,6 @@ from typing import Any
 
 from fallline import catalogue
 from fallline._judge import Judge
-from fallline._portfolio import length_factor
-from fallline._prior import _moved_lr
 from fallline._profile import Profile
 from fallline._ranking import ranked_losses, unlike
 
@@ -47,11 +45,6 @@ def _moving(block: Mapping[str, Any]) -> list[dict[str, Any]]:
     generator.shuffle(drawn)
     rows = [{**setup, "name": f"{setup['name']}-moving", "loss": 0, "moves": True} for setup in drawn]
     return rows + [{**row, "loss": place} for row in rows if row["name"] in block["losses"] for place in range(1, LOSSES)]
-
-
-def at_length(row: dict[str, Any], steps: int) -> dict[str, Any]:
-    """A row as it is trained for so many steps."""
-    return {**_moved_lr(row, length_factor(steps))} if row.get("moves") else row
 
 
 def _drawn(draw: Mapping[str, Any], shared: Mapping[str, Any], generator: random.Random) -> list[dict[str, Any]]:

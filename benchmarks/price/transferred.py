@@ -32,7 +32,7 @@ EPOCHS = {
     "names_gru": (1, 5, 20),
 }  # the middle one where the batch or the width does, shorter than in the records: a batch of 16 takes many steps
 
-Cell = Mapping[str, Any]  # task, optimizer, batch, width, lr, fan_in (as Profile has it), steps, reached
+Cell = Mapping[str, Any]  # task, optimizer, batch, width, epochs, lr, fan_in (as Profile has it), steps, reached
 
 
 def known() -> list[Cell]:

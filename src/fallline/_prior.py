@@ -13,7 +13,7 @@ from fallline._constraints import Constraints
 from fallline._errors import UsageError
 from fallline._head import Head
 from fallline._judge import Judge, stock_loss
-from fallline._portfolio import LR_STEPS, MANY_PASSES, Facts, length_factor, name_of, portfolio
+from fallline._portfolio import LR_STEPS, MANY_PASSES, SHORTEST, Facts, length_factor, name_of, portfolio
 from fallline._problem import Problem
 from fallline._profile import Profile
 from fallline._ranking import may_help, plain_loss, ranked_losses, unlike, why_not
@@ -166,7 +166,7 @@ def _moved(part: Part, space: Mapping[str, Hyperparameter], generator: random.Ra
             continue
         if hyper.unit.startswith("target"):
             settings[name] = value * 10 ** generator.uniform(-0.5, 0.5)
-        elif hyper.log and value > 0:  # a value beyond the range, as an lr moved for large batches may be, is bound by it no more
+        elif hyper.log and value > 0:  # a value beyond the range, as an lr moved for a short training may be, is bound by it no more
             low, high = hyper.low if value >= hyper.low else 0.0, hyper.high if value <= hyper.high else math.inf
             settings[name] = min(max(value * 10 ** generator.uniform(-0.5, 0.5), low), high)
         else:
@@ -198,13 +198,14 @@ def _from_portfolio(problem: Problem, profile: Profile, constraints: Constraints
     entered: list[Candidate] = []
     for place, number in enumerate(order):
         row, said = rows[number], held.recipes[number]["optimizer"]["lr"]
+        row = {**row, "optimizer": {**row["optimizer"], "lr": made[number].lr}}  # which the user may have fixed
         taken = {entry.name for entry in entered}
         name = next((called for digits in (2, 3) if (called := name_of(row, digits)) not in taken), f"{name_of(row, 3)}-from-{said:g}")
         left = f"{held.left(facts, order[: place + 1]):.0%} of the way from the best to AdamW's default"
         reason = f"best alone on recorded tasks, leaving {left}" if not place else f"best beside those before it, leaving {left}"
-        if row["optimizer"]["lr"] != said:
+        if rows[number]["optimizer"]["lr"] != said:
             wide = factors[held.families[number]] != length_factor(frame.steps)
-            reason += f"; lr {said:g} at {LR_STEPS} steps, moved for {frame.steps}"
+            reason += f"; lr {said:g} at {LR_STEPS} steps, moved for {max(frame.steps, SHORTEST)}"
             reason += f" and for layers of {profile.fan_in:.0f} inputs" if wide else ""
         entered.append(Candidate(name, made[number], reason, source, round(float(cost[number]), 2)))
     return entered
