@@ -174,7 +174,8 @@ class Plan:
             best = "the best finalist" if shape.seeded == 1 else f"the best {shape.seeded} finalists"
             said.append(f"{best} and the baseline run {shape.seeds} seeds to the end")
         if shape.halfway:
-            said.append(f"at step {self.half:,} a finalist stops that is well behind the leader, so it may cost less")
+            lost = f"{shape.behind:.0%} of the leader's lead over the baseline"
+            said.append(f"at step {self.half:,} a finalist stops that has lost {lost}, so it may cost less")
         if shape.rounds:
             said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")
         if shape.splits:
