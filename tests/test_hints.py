@@ -44,6 +44,9 @@ PLAIN = {
     "squared errors (protein)": ("protein", "mse"),
 }
 
+# 2.1 errors: over nine pairs one of four losses gains two by chance on every seventh task (t, 8 degrees), so nothing is hinted for it
+BY_CHANCE = {"nuclei": ["bce_weighted"]}
+
 
 @pytest.fixture(scope="module")
 def measured() -> Iterator[dict[str, dict[str, Any]]]:
@@ -65,12 +68,11 @@ def test_the_hinted_loss_gained_on_a_recorded_task_of_that_nature(task: str, los
 
 
 @pytest.mark.parametrize(("task", "plain"), PLAIN.values(), ids=PLAIN)
-def test_where_no_other_loss_is_hinted_at_none_gained_by_three_errors(task: str, plain: str, measured: dict[str, dict[str, Any]]) -> None:
+def test_where_no_other_loss_is_hinted_at_none_gained_by_two_errors(task: str, plain: str, measured: dict[str, dict[str, Any]]) -> None:
     assert plain not in measured[task]
-    # of four losses over nine pairs one gains two errors by chance on every seventh task, three errors on every thirtieth (t, 8 degrees)
-    gained = [effect for effect in measured[task].values() if effect.mean + 3 * effect.error < 0]
+    gained = [effect.loss for effect in measured[task].values() if effect.mean + 2 * effect.error < 0]
     # doctor visits: default and best lie within one standard error of each other, so shares of that distance mean nothing
-    assert not gained or task == "doctors"
+    assert gained == BY_CHANCE.get(task, []) or task == "doctors"
 
 
 def reached(setting: Setting, loss: str, seed: int) -> float:

@@ -211,6 +211,22 @@ def test_rows_trained_again_replace_what_was_recorded_of_them_and_nothing_else(p
         np.testing.assert_array_equal(after[other].more_raw, held[other].more_raw)
 
 
+def test_a_new_row_stands_behind_those_that_were_recorded_and_moves_none_of_them(price: dict[str, ModuleType], tmp_path: Path) -> None:
+    held = price["records"].load()
+    task = next(iter(held.values()))
+    file = tmp_path / "records.npz"
+    shutil.copy(price["records"].FILE, file)
+    facts = {key: other.facts for key, other in held.items()}
+    price["records"].pack(tmp_path, facts, [*task.rows, {"name": "new", "loss": 0}], task.looks, task.averaged_looks, len(task.base), file)
+    for name, after in price["records"].load(file).items():
+        assert len(after.rows) == len(after.raw) == len(after.seconds) == len(task.rows) + 1
+        assert after.recorded.tolist() == [True] * len(task.rows) + [False], "it was not trained yet"
+        np.testing.assert_array_equal(after.raw[:-1], held[name].raw)
+        np.testing.assert_array_equal(after.variance[:-1], held[name].variance)
+    first = price["records"].load(file, rows=len(task.rows))
+    np.testing.assert_array_equal(first[task.name].finals, task.finals)
+
+
 def test_records_of_a_row_that_has_changed_since_are_not_kept_under_its_new_name(price: dict[str, ModuleType], tmp_path: Path) -> None:
     held = price["records"].load()
     task = next(iter(held.values()))

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fallline import catalogue
-from fallline._portfolio import WORST, Facts, Floats, Portfolio, name_of, relative_noise
+from fallline._portfolio import LENGTH_POWER, LR_STEPS, WORST, Facts, Floats, Portfolio, name_of, relative_noise
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks" / "price"))
@@ -38,9 +38,10 @@ FEW_SEEDS = 3  # fewer say nothing of a deviation
 WINDOW = 0.01  # averaged weights were recorded over about a hundredth of the length
 SIZE = 40  # recipes that the dearest plan takes from the list
 
-HEADER = """\
+HEADER = f"""\
 # The portfolio, written by tools/build_prior.py from benchmarks/price/records.npz; do not edit.
-# An `lr` is that of 1,000 steps: at another length it was, and is, times (length / 1000) ** -0.6. A `name` is for readers.
+# An `lr` is that of {LR_STEPS:,} steps: at another length it was, and is, times (length / {LR_STEPS}) ** {LENGTH_POWER}.
+# A `name` is for readers.
 # `regret` of a task: one number a recipe, 0 = the best recorded, 1 = AdamW's default, cut at 2; `cost`: a step's time in AdamW's.
 # `lr_within`: an lr within this factor of an optimizer's best loses less than a twentieth of what there is to gain.
 # `shrinkage` is weight decay as lr x decay x steps; `average.share` the window of averaged weights as a share of the length.

@@ -5,8 +5,8 @@ One list of recipes differs from the next by luck: which of two nearly equal rec
 tried with many lists, each learned from the tasks that are not held out, drawn anew with replacement (the first from all of them).
 Columns: mean regret over lists and tasks with a gap, with the family held out and with only the task itself; the same on tasks whose gap is
 beyond five standard errors, where luck moves it little; how many tasks end worse than the default by more than its seeds vary, and mean
-price, both with the family held out. `--without` leaves an optimizer out of the portfolio
-of plain networks (no convolution, recurrence or attention), where its steps may be dear.
+price, both with the family held out. `--without` leaves an optimizer out of the portfolio of plain networks (no convolution, recurrence or
+attention), where its steps may be dear.
 """
 
 from __future__ import annotations

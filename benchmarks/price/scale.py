@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from records import AUDIT, TaskRecords
 
-CLEARLY = 5.0  # standard errors of it; below, a seed's deviation is up to 0.8 of the gap, beyond 0.3
+CLEARLY = 5.0  # standard errors; with fewer a single training's luck, which is what is picked, is a large part of the gap
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Shape:
     finish: int  # of the candidates that are trained in full
     baseline_finishes: bool
     halfway: bool = False  # at half the length finalists that are behind the leader stop
-    behind: float = 0.2  # by so much of the leader's lead over the baseline; less would cost dear plans 0.015 of regret
+    behind: float = 0.2  # by so much of the leader's lead over the baseline; less would cost dear plans 0.015 to 0.02 of regret
     middle_keep: int = 0  # how many go on to a second rung at 30 %; 0: no second rung
     child: bool = False  # the leader at rung one also goes on with a third of its lr
     seeds: int = 1  # seeds of the baseline and of the `seeded` best finalists
@@ -54,7 +54,7 @@ SHAPES = (
     Shape(2.0, recipes=2, second_losses=0, finish=1, baseline_finishes=True),
     Shape(
         3.5, recipes=3, second_losses=1, finish=2, baseline_finishes=True, halfway=True, behind=0.05
-    ),  # at 0.2 it would take 0.13 trainings more, for 0.003 of regret
+    ),  # at 0.2 it would take 0.12 trainings more, for 0.00 to 0.01 of regret (benchmarks/price/README.md)
     Shape(
         8.0, recipes=11, second_losses=4, finish=3, baseline_finishes=True, halfway=True, middle_keep=6, child=True, seeds=2, seeded=1
     ),  # a second finalist's second seed would show "better" in 62 % of races instead of 61 (benchmarks/price/seeds.py)
