@@ -31,7 +31,7 @@ LADDER = (
     ("_average", "_bench", "_demands", "_step", "_loop", "_rehearse"),
     ("engines",),
     ("_verdict", "policies"),
-    ("_budget", "_plan", "_run", "_setting", "_planning", "_entered", "_winner", "_early", "_cutoff", "_rung", "_halfway", "_race"),
+    ("_budget", "_plan", "_run", "_setting", "_planning", "_entered", "_winner", "_early", "_cutoff", "_rung", "_weeding", "_race"),
     ("_decide", "_document", "_resplit", "_result", "_record"),
     ("_train", "_choose"),
     ("signals", "changes", "rules", "_watch", "_check", "_arm", "_repair", "_fix"),

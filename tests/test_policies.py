@@ -60,7 +60,7 @@ def test_well_behind_means_the_same_in_any_unit(values: list[float], baseline: f
     assert here == there
 
 
-def test_halfway_the_leader_goes_on_and_those_that_lost_a_fifth_of_its_lead_stop() -> None:
+def test_on_the_way_the_leader_goes_on_and_those_that_lost_a_fifth_of_its_lead_stop() -> None:
     standings = [Standing("leader", 1.0), Standing("near", 1.1), Standing("far", 1.3), Standing("late", 1.5, peaks_later=True)]
     decisions = DropBehind(0.2, baseline=2.0).decide([*standings, Standing("failed", None)])
     assert going(decisions) == {"leader", "near", "late"}

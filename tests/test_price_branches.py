@@ -55,7 +55,7 @@ def test_a_race_finds_a_child_that_is_best_and_pays_for_it(price: dict[str, Modu
     finals[child] = finals[np.isfinite(finals).all(1)].min() - 1.0
     planted = replace(branched)
     planted.__dict__["finals"] = finals
-    rules = replayed.Rules(recipes=3, losses=0, halfway=0.0)
+    rules = replayed.Rules(recipes=3, losses=0, weeding=0.0)
     order = [leader, *behind[:2]]
     without = replayed.race(planted, order, rules)
     found = replayed.race(planted, order, replace(rules, child=factor, child_instead=instead))
@@ -67,7 +67,7 @@ def test_a_cooldown_costs_every_candidate_its_steps_and_judges_by_what_it_gave(p
     replayed = price["replayed"]
     order = list(range(5))
     plain, cooled = (replayed.Rules(recipes=5, losses=0, judged=judged) for judged in ("standing", "cooled 0.02"))
-    prices = [replayed.race(branched, order, replace(rules, halfway=0.0)).price for rules in (plain, cooled)]
+    prices = [replayed.race(branched, order, replace(rules, weeding=0.0)).price for rules in (plain, cooled)]
     assert prices[1] == pytest.approx(prices[0] + 5 * 0.02)
     number = price["branched"].COOLED.index(0.02)
     for recipe in order:

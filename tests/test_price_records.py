@@ -179,8 +179,8 @@ def test_every_plan_of_the_product_has_its_replayed_twin(price: dict[str, Module
             assert (rules.recipes, rules.losses, rules.finish, rules.middle_keep) == (
                 shape.recipes, shape.second_losses, shape.finish, shape.middle_keep,
             )  # fmt: skip
-            assert bool(rules.halfway and rules.finish > 1) == shape.halfway
-            assert rules.halfway == shape.behind or not shape.halfway
+            assert (rules.weeding, rules.behind) == (shape.weeding, shape.behind) or not shape.weeding
+            assert bool(shape.weeding) == (rules.finish > 1)
 
 
 def test_rows_trained_again_replace_what_was_recorded_of_them_and_nothing_else(price: dict[str, ModuleType], tmp_path: Path) -> None:

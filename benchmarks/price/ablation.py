@@ -40,11 +40,9 @@ def variants() -> Iterator[tuple[str, Rules]]:
         yield f"{finish} finished", replace(DEFAULT, finish=finish)
     for judged in ("now", "averaged", "best", "either"):
         yield f"judged by {judged}", replace(DEFAULT, judged=judged)
-    for share in (0.0, 0.1, 0.2, 0.5):
-        yield (
-            f"at half the length dropped when {share:.0%} of the lead behind" if share else "nobody dropped at half",
-            replace(DEFAULT, halfway=share),
-        )
+    yield "nobody dropped on the way", replace(DEFAULT, weeding=0.0)
+    for weeding, behind in ((0.2, 0.05), (0.2, 0.2), (0.3, 0.02), (0.3, 0.1), (0.3, 0.2), (0.4, 0.05), (0.5, 0.05), (0.5, 0.2)):
+        yield f"dropped at {weeding:.0%} when {behind:.0%} of the lead behind", replace(DEFAULT, weeding=weeding, behind=behind)
     for count in (2, 3, 4, 5):
         yield f"plan 2: {count} recipes", replace(PLANS[2.0], recipes=count)
     for count, keep, finish in ((6, 4, 2), (8, 4, 2), (8, 6, 3), (11, 4, 2), (11, 6, 2), (11, 6, 3), (16, 6, 3), (24, 4, 2), (24, 6, 3)):

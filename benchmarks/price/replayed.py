@@ -31,7 +31,8 @@ class Rules:
     judged: str = "standing"  # standing: the best look, averaged weights where data are passed less than three times; now; best; averaged
     middle: float = 0.0  # a second rung
     middle_keep: int = 0
-    halfway: float = shape_for(3.5).behind  # 0: nobody stops at half the length
+    weeding: float = shape_for(3.5).weeding  # where a finalist stops that is behind the leader; 0: nowhere
+    behind: float = shape_for(3.5).behind  # by so much of the leader's lead
     second_seed: bool = True  # the baseline's second seed goes to rung one
     baseline_finishes: bool = True
     child: float = 0.0  # the leader at rung one goes on with so many times its lr too; where branches were recorded
@@ -60,10 +61,10 @@ def race(task: TaskRecords, order: Sequence[int], rules: Rules, other_losses: Se
     if rules.middle_keep:
         price += (rules.middle - reached) * len(going)
         going, reached = going_on(task, going, rules.middle, KeepBest(rules.finish), rules), rules.middle
-    if rules.halfway and rules.baseline_finishes and len(going) > 1:
-        price += (0.5 - reached) * len(going)
-        behind = DropBehind(rules.halfway, task.base_at(base_seed, 0.5))
-        going, reached = going_on(task, going, 0.5, behind, rules), 0.5
+    if rules.weeding and rules.baseline_finishes and len(going) > 1:
+        price += (rules.weeding - reached) * len(going)
+        behind = DropBehind(rules.behind, task.base_at(base_seed, rules.weeding))
+        going, reached = going_on(task, going, rules.weeding, behind, rules), rules.weeding
     price += (1 - reached) * len(going) + (1 - rules.rung) * rules.baseline_finishes
     ended = [(float(task.finals[recipe, VALID]), recipe) for recipe in going if np.isfinite(task.finals[recipe, VALID])]
     if rules.baseline_finishes or not ended:
@@ -115,6 +116,7 @@ PLANS = {
     1.0: Rules(recipes=1, losses=0, finish=1, baseline_finishes=False, second_seed=False),
     2.0: Rules(recipes=2, losses=0, finish=1),
     3.5: Rules(),
-    8.0: Rules(recipes=11, losses=4, finish=3, middle=0.3, middle_keep=6, halfway=0.2),  # further seeds and the child are not replayed
-    20.0: Rules(recipes=40, losses=4, finish=5, middle=0.3, middle_keep=11, halfway=0.2),  # nor are rounds of draws
+    # further seeds, the child and rounds of draws are not replayed
+    8.0: Rules(recipes=11, losses=4, finish=3, middle=0.3, middle_keep=6, weeding=0.5, behind=0.2),
+    20.0: Rules(recipes=40, losses=4, finish=5, middle=0.3, middle_keep=11, weeding=0.5, behind=0.2),
 }

@@ -19,6 +19,7 @@ from fallline._recipe import Recipe
 
 DEFAULT_PRICE = 3.5
 FEW_EXAMPLES = 500  # in all; below that one split cannot decide
+LEAST_STEPS = 30  # of rung one: a tenth of the shortest training that was recorded, where it ranks as well as a fifth (benchmarks/price)
 SHORTEST = 100  # updates; below that no setting of an optimizer shows
 LOOKS = 20  # looks at valid during a training: every 5 % of the length; plateau schedules read the metric as often
 RARE_EXAMPLES = 10  # expected of the second commonest class in every look: with ten, none is drawn once in 22,000 races
@@ -37,7 +38,7 @@ class Shape:
     second_losses: int  # more losses for the portfolio's first
     finish: int  # of the candidates that are trained in full
     baseline_finishes: bool
-    halfway: bool = False  # at half the length finalists that are behind the leader stop
+    weeding: float = 0.0  # the share of the length at which finalists that are behind the leader stop; 0: they do not
     behind: float = 0.2  # by so much of the leader's lead over the baseline; less would cost dear plans 0.015 to 0.02 of regret
     middle_keep: int = 0  # how many go on to a second rung at 30 %; 0: no second rung
     child: bool = False  # the leader at rung one also goes on with a third of its lr
@@ -53,12 +54,12 @@ SHAPES = (
     Shape(1.0, recipes=1, second_losses=0, finish=1, baseline_finishes=False),
     Shape(2.0, recipes=2, second_losses=0, finish=1, baseline_finishes=True),
     Shape(
-        3.5, recipes=3, second_losses=1, finish=2, baseline_finishes=True, halfway=True, behind=0.05
+        3.5, recipes=3, second_losses=1, finish=2, baseline_finishes=True, weeding=0.3, behind=0.05
     ),  # at 0.2 it would take 0.12 trainings more, for 0.00 to 0.01 of regret (benchmarks/price/README.md)
     Shape(
-        8.0, recipes=11, second_losses=4, finish=3, baseline_finishes=True, halfway=True, middle_keep=6, child=True, seeds=2, seeded=1
+        8.0, recipes=11, second_losses=4, finish=3, baseline_finishes=True, weeding=0.5, middle_keep=6, child=True, seeds=2, seeded=1
     ),  # a second finalist's second seed would show "better" in 62 % of races instead of 61 (benchmarks/price/seeds.py)
-    Shape(20.0, recipes=40, second_losses=4, finish=5, baseline_finishes=True, halfway=True, middle_keep=11, child=True, seeds=3, rounds=2),
+    Shape(20.0, recipes=40, second_losses=4, finish=5, baseline_finishes=True, weeding=0.5, middle_keep=11, child=True, seeds=3, rounds=2),
 )
 ROUNDED = 0.05  # of a training: a rung is a whole number of steps, up to half a step more than a tenth for each trial
 FEWEST = 3  # recipes: where a tenth is too short to judge, rung one costs more and dear plans take fewer, but no fewer than the default
@@ -114,9 +115,9 @@ class Plan:
     made_for: Mapping[str, str] = field(default_factory=dict)  # task, metric
 
     @property
-    def half(self) -> int:
-        """Half the length, where every training looks at valid."""
-        return math.ceil(self.length / 2)
+    def weeding(self) -> int:
+        """The step at which finalists behind the leader stop: one of those at which every training looks at valid."""
+        return math.ceil(round(self.shape.weeding * self.length, 6))  # rounded, since 0.3 is a little more than three tenths
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain JSON, the shape of plan.json."""
@@ -173,9 +174,9 @@ class Plan:
             said.append(f"{shape.middle_keep} go on to step {self.rungs[1]:,}{child}")
             best = "the best finalist" if shape.seeded == 1 else f"the best {shape.seeded} finalists"
             said.append(f"{best} and the baseline run {shape.seeds} seeds to the end")
-        if shape.halfway:
+        if shape.weeding:
             lost = f"{shape.behind:.0%} of the leader's lead over the baseline"
-            said.append(f"at step {self.half:,} a finalist stops that has lost {lost}, so it may cost less")
+            said.append(f"at step {self.weeding:,} a finalist stops that has lost {lost}, so it may cost less")
         if shape.rounds:
             said.append(f"then {shape.rounds} rounds of {shape.draws} draws around the best")
         if shape.splits:
@@ -196,19 +197,19 @@ class Plan:
         return f"{how} (steps a second: {measured})" if measured else how
 
 
-def rungs_for(length: int, steps_per_epoch: int, shape: Shape) -> tuple[int, ...]:
-    """Rung one is a tenth of the length, raised to min(300 steps, two passes) but never above a fifth; rung two at 30 %."""
-    first = max(round(0.1 * length), min(300, 2 * steps_per_epoch))
+def rungs_for(length: int, shape: Shape) -> tuple[int, ...]:
+    """Rung one is a tenth of the length, raised to LEAST_STEPS but never above a fifth; rung two at 30 %."""
+    first = max(round(0.1 * length), LEAST_STEPS)
     first = max(min(first, round(0.2 * length)), 1)
     return (first, max(round(0.3 * length), first + 1)) if shape.middle_keep else (first,)
 
 
-def narrowed(shape: Shape, length: int, steps_per_epoch: int) -> Shape:
+def narrowed(shape: Shape, length: int) -> Shape:
     """The shape with as many recipes as its price pays for where rung one is more than a tenth of the length, FEWEST at least.
 
     What a plan takes with a rung of exactly a tenth is its price, whatever its name says. Further rounds of draws pay for themselves.
     """
-    rungs, most = rungs_for(length, steps_per_epoch, shape), SHAPES[-1]
+    rungs, most = rungs_for(length, shape), SHAPES[-1]
     plain = replace(shape, rounds=min(shape.rounds, most.rounds))
     price = max(min(shape.price, most.price), expected_work(plain, 1000, (100, 300), shape.recipes + shape.second_losses))
     count = shape.recipes

@@ -89,8 +89,8 @@ def make_plan(
         profile = replace(profile, passes=min(profile.passes, length / setting.steps_per_epoch))  # the regime is that of what is run
     if "lr" in constraints.settings or problem.loop is not None:
         shape = replace(shape, child=False)  # a third of a fixed lr is another lr
-    shape = narrowed(shape, length, setting.steps_per_epoch)
-    rungs = rungs_for(length, setting.steps_per_epoch, shape)
+    shape = narrowed(shape, length)
+    rungs = rungs_for(length, shape)
     own_epochs = problem.loop is not None
     look_rows = look_rows_for(length, profile.batch_size, profile.valid_rows, looks_of(setting, length), profile.second_share)
     frame = Frame(length, seed, looks_for(length, profile.batch_size, profile.valid_rows), look_rows, engines.threads)
@@ -140,7 +140,7 @@ def _calibrated(setting: Setting, shape: Shape, length: int, seed: int, asked: s
     profile = setting.profile
     recipe = baseline(setting.problem, profile, Frame(length, seed, LOOKS, 0))
     entered = shape.recipes + shape.second_losses
-    work = expected_work(shape, length, rungs_for(length, setting.steps_per_epoch, shape), entered)
+    work = expected_work(shape, length, rungs_for(length, shape), entered)
     demand = Demand(
         trials=widest(shape, entered),
         memory=profile.memory,
@@ -265,8 +265,8 @@ def _within(
 
 def _need(shape: Shape, length: int, setting: Setting, lanes: int, pace: float, metric_s: float) -> float:
     """Seconds of a plan with its resampling, the rest of the ending not counted: that is in the reserve."""
-    shape = narrowed(shape, length, setting.steps_per_epoch)
-    rungs = rungs_for(length, setting.steps_per_epoch, shape)
+    shape = narrowed(shape, length)
+    rungs = rungs_for(length, shape)
     wall = expected_wall(shape, length, rungs, shape.recipes + shape.second_losses, lanes)
     seconds = _seconds(wall, length, setting, pace, metric_s)
     return seconds + resampling(setting, shape, seconds, metric_s, bounded=True)[1]

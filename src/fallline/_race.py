@@ -17,7 +17,6 @@ from fallline._cutoff import affordable, cool_down
 from fallline._early import draws_left_out, seeds_left_out
 from fallline._entered import BASELINE, Entered, shown
 from fallline._errors import FalllineError
-from fallline._halfway import halfway
 from fallline._judge import link_of
 from fallline._plan import Plan
 from fallline._prior import Candidate, calmer, draws, lr_child
@@ -25,6 +24,7 @@ from fallline._recipe import Cooldown
 from fallline._run import Run
 from fallline._rung import going_on
 from fallline._verdict import Outputs
+from fallline._weeding import weeded
 from fallline.engines import Engine, Goal, Measurement, Trial
 from fallline.policies.keep_best import KeepBest
 
@@ -112,7 +112,7 @@ class Race:
     def _finish(self, going: list[Entered], field_: Sequence[Entered]) -> None:
         """The baseline and the finalists to the end; for one that fails on the way the best that had been left behind goes on."""
         first = [self.baseline] if self.plan.shape.baseline_finishes else []
-        kept = halfway(self, going) if self.plan.shape.halfway and first and len(going) > 1 else going
+        kept = weeded(self, going) if self.plan.shape.weeding and first and len(going) > 1 else going
         self.advance([*first, *kept], self.plan.length, "to the end")
         failed = [entry for entry in going if entry.status == "failed"]
         while failed:

@@ -60,15 +60,6 @@ def muon_scale(shape: torch.Size, adjust: str) -> float:
     return 0.2 * math.sqrt(max(rows, columns)) if adjust == "match_rms_adamw" else math.sqrt(max(1.0, rows / columns))
 
 
-def muon_update(
-    gradient: torch.Tensor, velocity: torch.Tensor, momentum: float, nesterov: bool, steps: int, polynomial: str
-) -> torch.Tensor:
-    """The direction of one Muon step; `velocity` is changed in place. Kernels of convolutions are read as (outputs, everything else)."""
-    velocity.lerp_(gradient, 1.0 - momentum)
-    update = gradient.lerp(velocity, momentum) if nesterov else velocity
-    return orthogonalised(update.flatten(1), steps, polynomial).view_as(gradient)
-
-
 class MuonAdamW(torch.optim.Optimizer):
     """Groups of `kind` "matrix" follow Muon, all others AdamW; each group's `algo` says which."""
 
@@ -107,20 +98,25 @@ class MuonAdamW(torch.optim.Optimizer):
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if group["algo"] == "adamw":
                 self._adamw(parameters, group)
-            else:
-                for parameter in parameters:
-                    self._muon(parameter, group)
+            elif parameters:
+                self._muon(parameters, group)
         return loss
 
-    def _muon(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
-        state = self.state[parameter]
-        if not state:
-            state["momentum_buffer"] = torch.zeros_like(parameter)
-        assert parameter.grad is not None
-        velocity = state["momentum_buffer"]
-        update = muon_update(parameter.grad, velocity, group["momentum"], group["nesterov"], group["ns_steps"], group["polynomial"])
-        parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
-        parameter.add_(update, alpha=-group["lr"] * muon_scale(parameter.shape, group["adjust"]))
+    def _muon(self, parameters: list[torch.Tensor], group: dict[str, Any]) -> None:
+        """One Muon step of all matrices of a group. Kernels of convolutions are read as (outputs, everything else)."""
+        gradients, velocities = [], []
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+            velocities.append(state["momentum_buffer"])
+        torch._foreach_lerp_(velocities, gradients, 1.0 - group["momentum"])
+        updates = torch._foreach_lerp(gradients, velocities, group["momentum"]) if group["nesterov"] else velocities
+        torch._foreach_mul_(parameters, 1.0 - group["lr"] * group["weight_decay"])
+        for parameter, update in zip(parameters, updates, strict=True):
+            direction = orthogonalised(update.flatten(1), group["ns_steps"], group["polynomial"]).view_as(parameter)
+            parameter.add_(direction, alpha=-group["lr"] * muon_scale(parameter.shape, group["adjust"]))
 
     def _adamw(self, parameters: list[torch.Tensor], group: dict[str, Any]) -> None:
         fused = all(parameter.is_floating_point() and parameter.device.type in ("cpu", "cuda") for parameter in parameters)
