@@ -17,7 +17,7 @@ from fallline.engines import EngineEntry, all_engines, engine_entry
 from fallline.engines._serving import paced
 from fallline.engines.processes import Processes
 
-TIMED_S = 0.05  # of steps at a time: a few dozen small ones, or one of a slow model
+TIMED_S = 0.02  # of steps at a time: a dozen small ones, or one of a slow model
 ROUNDS = 2  # in turn, and the faster counts: what else the machine does only slows a measurement down
 WORTH_S = 2.0  # of training below which measuring and starting workers would cost more than they could save
 MEMORY_SHARE = 0.8  # of what is free may be planned for; the rest is for data, evaluation and other people

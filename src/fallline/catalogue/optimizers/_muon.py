@@ -106,6 +106,7 @@ class MuonAdamW(torch.optim.Optimizer):
         """One Muon step of all matrices of a group. Kernels of convolutions are read as (outputs, everything else)."""
         gradients, velocities = [], []
         for parameter in parameters:
+            assert parameter.grad is not None
             state = self.state[parameter]
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(parameter)
