@@ -107,10 +107,11 @@ def measured(task: Task, data: Path, price: float, seed: int) -> str:
         wall = time.perf_counter() - began
     document = verdict.document
     cost, facts = document["cost"], document["verdict"]
+    prices = f"{wall / seconds:.2f} ({wall / loop_s:.2f})", f"{cost['price_work']:.2f}"
+    parts = document["recipe"]["optimizer"]["name"], document["recipe"]["loss"]["name"], document["plan"]["engine"]
     cells = [
-        task.name, f"{seconds:.2f} s ({count})", f"{loop_s:.2f} s", f"{wall:.1f} s", f"{wall / seconds:.2f} ({wall / loop_s:.2f})", f"{cost['price_work']:.2f}",
-        f"{facts['baseline']:.5g}", f"{facts['metric']:.5g}", facts["status"], document["recipe"]["optimizer"]["name"],
-        document["recipe"]["loss"]["name"], document["plan"]["engine"],
+        task.name, f"{seconds:.2f} s ({count})", f"{loop_s:.2f} s", f"{wall:.1f} s", *prices,
+        f"{facts['baseline']:.5g}", f"{facts['metric']:.5g}", facts["status"], *parts,
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
@@ -123,7 +124,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     args = parser.parse_args()
     print(f"{platform.machine()}, torch {torch.__version__}, price {args.price:g}\n")
-    heads = "task", "plain (threads)", "tutorial's loop", "wall", "wall price", "work price", "default", "chosen", "verdict", "optimizer", "loss", "engine"
+    times, found = ("plain (threads)", "tutorial's loop", "wall", "wall price", "work price"), ("default", "chosen", "verdict")
+    heads = "task", *times, *found, "optimizer", "loss", "engine"
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for task in TASKS:
         if args.only and task.name not in args.only:
