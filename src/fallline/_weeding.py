@@ -17,7 +17,8 @@ def weeded(race: Race, going: list[Entered]) -> list[Entered]:
     """The baseline and the finalists, at the plan's share of the length; those that go on are given back."""
     goal = race.plan.weeding
     leader, ahead = going[0], head_start(race, going, goal)
-    race.advance([race.baseline, *going], goal, "weeding", {leader.trial.name: ahead} if ahead > goal else {})
+    stage = f"to step {goal:,}, where a finalist that is behind stops"
+    race.advance([race.baseline, *going], goal, stage, {leader.trial.name: ahead} if ahead > goal else {})
     if race.baseline.value is None:
         return going
     return going_on(race, DropBehind(race.plan.shape.behind, race.sign * race.baseline.value), going, goal)
