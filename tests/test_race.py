@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -22,7 +23,7 @@ from fallline import catalogue
 from fallline._budget import Clock
 from fallline._choose import resume
 from fallline._constraints import Constraints
-from fallline._plan import SHAPES, Plan, expected_work, rungs_for, shape_for
+from fallline._plan import FEW_LOOKS, LOOKS, SHAPES, Plan, expected_work, rungs_for, shape_for
 from fallline._planning import make_plan, reserve
 from fallline._race import Race
 from fallline._recipe import Part, Recipe
@@ -276,6 +277,15 @@ def test_constraints_are_kept_by_every_candidate_but_not_by_the_baseline() -> No
 def test_rung_one_is_a_tenth_raised_to_thirty_steps_and_never_above_a_fifth() -> None:
     found = {length: rungs_for(length, shape_for(3.5)) for length in (10_000, 400, 200, 100, 1)}
     assert found == {10_000: (1000,), 400: (40,), 200: (30,), 100: (20,), 1: (1,)}
+
+
+@pytest.mark.parametrize("evaluations", [LOOKS, FEW_LOOKS])
+def test_finalists_are_weeded_at_a_look_behind_rung_one_whatever_the_length(evaluations: int) -> None:
+    plan = make_plan(prepare(small()), price=3.5, constraints=Constraints())
+    for length, shape in itertools.product(range(4, 3000), (shape for shape in SHAPES if shape.weeding)):
+        step = replace(plan, shape=shape, length=length).weeding
+        assert step in replace(plan.baseline, steps=length, evaluations=evaluations).looks(), (length, step)
+        assert rungs_for(length, shape)[-1] < step < length or length < 8, (length, step)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
