@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import random
@@ -23,13 +22,11 @@ from fallline import catalogue
 from fallline._budget import Clock
 from fallline._choose import resume
 from fallline._constraints import Constraints
-from fallline._plan import FEW_LOOKS, LOOKS, SHAPES, Plan, expected_work, rungs_for, shape_for
+from fallline._plan import SHAPES, Plan, expected_work, rungs_for, shape_for
 from fallline._planning import make_plan, reserve
-from fallline._race import Race
 from fallline._recipe import Part, Recipe
 from fallline._run import Run
 from fallline._setting import prepare
-from fallline.engines import Measurement, Trial, engine_entry
 from fallline.engines.processes import GRACE_S
 
 
@@ -134,7 +131,7 @@ def test_a_race_killed_at_a_random_moment_resumes_to_the_unbroken_verdict(moment
     price = 8 if moment % 2 else 3.5
     unbroken = fallline.choose(small(), price=price, out=tmp_path / "unbroken")
     clock = Clock()
-    killed_after(random.Random(moment).randrange(1, 50), clock)  # a race of the default plan has 56 moments
+    killed_after(random.Random(moment).randrange(1, 60 if price == 8 else 50), clock)  # a race of the default plan has 56 moments
     with pytest.raises(Killed):
         fallline.choose(small(), price=price, out=tmp_path / "run", clock=clock)
     with (tmp_path / "run" / "journal.jsonl").open("ab") as file:
@@ -221,52 +218,6 @@ def test_whoever_went_on_though_others_that_fell_were_ahead_is_named_with_the_re
     assert told == behind
 
 
-def test_a_finalist_well_behind_on_the_way_stops_there_and_the_plan_says_so(tmp_path: Path) -> None:
-    plan = make_plan(prepare(small()), price=3.5, constraints=Constraints())
-    assert any(f"at step {plan.weeding}" in line for line in plan.lines())
-    good, bad = (replace(plan.candidates[0], name=name, recipe=plan.baseline.with_lr(lr)) for name, lr in (("good", 1e-2), ("bad", 1e-6)))
-    verdict = fallline.choose(small(), plan=replace(plan, candidates=(good, bad)), out=tmp_path / "run")
-    rows = {row["name"]: row for row in verdict.document["candidates"]}
-    assert (rows["good"]["status"], rows["bad"]["status"]) == ("finished", "paused")
-    assert rows["bad"]["stopped_at"] == plan.weeding
-    assert f"fell at step {plan.weeding}" in rows["bad"]["reason"]
-
-
-def test_a_dear_leader_runs_ahead_so_that_no_lane_waits_for_it_and_is_judged_where_the_others_are(tmp_path: Path) -> None:
-    plan = make_plan(prepare(small()), price=3.5, constraints=Constraints())
-    plan = replace(plan, shape=replace(plan.shape, weeding=0.5))
-    good, other = (
-        replace(plan.candidates[0], name=name, cost=cost, recipe=replace(plan.baseline.with_lr(lr), keep="best"))
-        for name, lr, cost in (("good", 1e-2, 2.5), ("other", 5e-3, 2.5))
-    )
-    rows: dict[int, Any] = {}
-    steps: dict[int, list[int]] = {}
-    for lanes in (1, 2):
-        verdict = fallline.choose(small(), plan=replace(plan, candidates=(good, other), abreast=lanes), out=tmp_path / str(lanes))
-        rows[lanes] = {row["name"]: (row["status"], row["metric"], row["curve"]) for row in verdict.document["candidates"]}
-        events = [event for event in Run.open(tmp_path / str(lanes)).events() if event["event"] == "rung" and event["trial"] == "good"]
-        steps[lanes] = [event["measurement"]["step"] for event in events]
-    left = (plan.weeding - plan.rungs[0]) * (2.5 + 1.0)  # that of the other and of the baseline, on the other lane meanwhile
-    ahead = next(step for step in reversed(good.recipe.looks()) if step <= plan.rungs[0] + left / 2.5)
-    assert ahead > plan.weeding
-    assert (steps[1][-2], steps[2][-2]) == (plan.weeding, ahead)
-    assert steps[1][-1] == steps[2][-1] == plan.length
-    assert rows[1] == rows[2]
-
-
-def test_who_ran_past_a_look_and_fell_there_is_no_leader_over_who_goes_on(tmp_path: Path) -> None:
-    setting = prepare(small())
-    plan = make_plan(setting, price=3.5, constraints=Constraints())
-    bench = setting.bench(plan)
-    run = Run.create("race", tmp_path / "run")
-    race = Race(plan, bench, engine_entry("sequential").open(bench, 1), run, Clock(), lambda _: None, ())
-    for name, step, fell_at in (("ahead", 700, 500), ("going on", 500, None), ("early", 100, 100)):
-        entry = race._enter_trial(Trial(name, plan.baseline), plan.candidates[0])
-        entry.measured.append(Measurement(trial=name, step=step, value=1.0 if name == "ahead" else 2.0))
-        entry.status, entry.fell_at = "paused", fell_at
-    assert [entry.trial.name for entry in race.leaders()] == ["going on", "ahead", "early"]
-
-
 def test_constraints_are_kept_by_every_candidate_but_not_by_the_baseline() -> None:
     plan = make_plan(prepare(small()), price=3.5, constraints=Constraints.of({"optimizer": "sgd", "lr": 0.02}))
     assert {candidate.recipe.optimizer.name for candidate in plan.candidates} == {"sgd"}
@@ -277,15 +228,6 @@ def test_constraints_are_kept_by_every_candidate_but_not_by_the_baseline() -> No
 def test_rung_one_is_a_tenth_raised_to_thirty_steps_and_never_above_a_fifth() -> None:
     found = {length: rungs_for(length, shape_for(3.5)) for length in (10_000, 400, 200, 100, 1)}
     assert found == {10_000: (1000,), 400: (40,), 200: (30,), 100: (20,), 1: (1,)}
-
-
-@pytest.mark.parametrize("evaluations", [LOOKS, FEW_LOOKS])
-def test_finalists_are_weeded_at_a_look_behind_rung_one_whatever_the_length(evaluations: int) -> None:
-    plan = make_plan(prepare(small()), price=3.5, constraints=Constraints())
-    for length, shape in itertools.product(range(4, 3000), (shape for shape in SHAPES if shape.weeding)):
-        step = replace(plan, shape=shape, length=length).weeding
-        assert step in replace(plan.baseline, steps=length, evaluations=evaluations).looks(), (length, step)
-        assert rungs_for(length, shape)[-1] < step < length or length < 8, (length, step)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -18,12 +18,13 @@ from fallline._profile import Profile
 from fallline._recipe import Recipe
 
 DEFAULT_PRICE = 3.5
+SCHEMA = 2  # of plan.json; 1 let finalists go at half the length, without saying where
 FEW_EXAMPLES = 500  # in all; below that one split cannot decide
 LEAST_STEPS = 30  # of rung one: a tenth of the shortest training that was recorded, where it ranks as well as a fifth (benchmarks/price)
 SHORTEST = 100  # updates; below that no setting of an optimizer shows
 LOOKS = 20  # looks at valid during a training: every 5 % of the length; plateau schedules read the metric as often
 RARE_EXAMPLES = 10  # expected of the second commonest class in every look: with ten, none is drawn once in 22,000 races
-FEW_LOOKS = 10  # where so many of LEAST_ROWS would cost more than EVAL_SHARE: every 10 %, so that rung one and half keep theirs
+FEW_LOOKS = 10  # where so many of LEAST_ROWS would cost more than EVAL_SHARE: every 10 %, so that rung one and weeding keep theirs
 LEAST_ROWS = 256  # fewer examples rank by chance
 EVAL_SHARE = 0.05  # of a training's passes may go into looks, so that races keep to 8 % with their rungs and ends
 BIG_STEP_FLOPS = 4e8  # from here on a step gains from a second thread; below it loses (measured, docs/architecture.md)
@@ -55,7 +56,7 @@ SHAPES = (
     Shape(2.0, recipes=2, second_losses=0, finish=1, baseline_finishes=True),
     Shape(
         3.5, recipes=3, second_losses=1, finish=2, baseline_finishes=True, weeding=0.3, behind=0.05
-    ),  # at 0.2 it would take 0.12 trainings more, for 0.00 to 0.01 of regret (benchmarks/price/README.md)
+    ),  # behind=0.2 would take 0.17 trainings more, for 0.003 to 0.005 of regret (benchmarks/price/README.md)
     Shape(
         8.0, recipes=11, second_losses=4, finish=3, baseline_finishes=True, weeding=0.5, middle_keep=6, child=True, seeds=2, seeded=1
     ),  # a second finalist's second seed would show "better" in 62 % of races instead of 61 (benchmarks/price/seeds.py)
@@ -117,13 +118,13 @@ class Plan:
     @property
     def weeding(self) -> int:
         """The step at which finalists behind the leader stop: one of those at which every training looks at valid."""
-        return math.ceil(round(self.shape.weeding * self.length, 6))  # rounded, since 0.3 is a little more than three tenths
+        return math.ceil(self.shape.weeding * self.length)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain JSON, the shape of plan.json."""
         data = {key: value for key, value in vars(self).items() if key not in ("baseline", "candidates", "shape", "constraints")}
         return {
-            "schema": 1, "price": self.shape.price, "shape": asdict(self.shape), **data,
+            "schema": SCHEMA, "price": self.shape.price, "shape": asdict(self.shape), **data,
             "rungs": list(self.rungs), "notes": list(self.notes), "estimate": dict(self.estimate), "made_for": dict(self.made_for),
             "figures": dict(self.figures),
             "constraints": self.constraints.to_dict(), "baseline": self.baseline.to_dict(),
@@ -133,6 +134,11 @@ class Plan:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
         """The plan in `data`, as `to_dict` wrote it."""
+        if data.get("schema", SCHEMA) != SCHEMA:
+            raise UsageError(
+                f"this plan has schema {data['schema']}, of another version of fallline; this one reads {SCHEMA}. "
+                "Make it anew with `fallline choose --dry-run`"
+            )
         try:
             entered = [Candidate(**{**row, "recipe": Recipe.from_dict(row["recipe"])}) for row in data["candidates"]]
             apart = ("shape", "baseline", "candidates", "rungs", "notes", "constraints", "made_for")

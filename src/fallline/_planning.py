@@ -40,6 +40,7 @@ from fallline._prior import baseline, candidates
 from fallline._recipe import Frame, Recipe
 from fallline._setting import Setting, threads
 from fallline._step import start
+from fallline._winner import EQUALS_RESAMPLES
 from fallline.engines import engine_entry
 from fallline.engines._calibration import Calibration, Demand, calibrate
 from fallline.metrics import OwnMetric
@@ -209,12 +210,16 @@ def resampling(setting: Setting, shape: Shape, seconds: float, metric_s: float, 
     profile = setting.profile
     most = resamples_for(profile.audit_rows)
     finished = shape.finish + shape.baseline_finishes + shape.rounds
-    once = 2 * metric_s * (max(finished - 1, 0) + profile.audit_rows / profile.valid_rows)  # of all comparisons, two calls each
-    if not once or not (bounded or (isinstance(setting.judge.metric, OwnMetric) and metric_s > DEAR_METRIC_S)):
-        return most, most * once
+
+    def cost(count: int) -> float:
+        """Seconds of all comparisons, two calls of the metric a resample: among equals on valid, and on audit."""
+        return 2 * metric_s * (max(finished - 1, 0) * min(count, EQUALS_RESAMPLES) + count * profile.audit_rows / profile.valid_rows)
+
+    if not metric_s or not (bounded or (isinstance(setting.judge.metric, OwnMetric) and metric_s > DEAR_METRIC_S)):
+        return most, cost(most)
     steps = [count for count in (*RESAMPLES, most) if (count >= 200 or bounded) and count <= most]
-    count = max((count for count in steps if count * once <= RESAMPLE_SHARE * seconds), default=steps[0])
-    return count, count * once
+    count = max((count for count in steps if cost(count) <= RESAMPLE_SHARE * seconds), default=steps[0])
+    return count, cost(count)
 
 
 def paced(setting: Setting, constraints: Constraints, seed: int, count: int) -> float:

@@ -31,7 +31,7 @@ from fallline.policies.keep_best import KeepBest
 if TYPE_CHECKING:
     import torch
 
-MOST_NAMED = 8  # trials in a line of progress: those of the default plan
+MOST_NAMED = 8  # trials in a line of progress: the six of the default plan, and some of the user's
 DRAW_PARENTS = 2  # draws vary the two best recipes, so that a lucky leader does not steer alone
 
 

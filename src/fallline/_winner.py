@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fallline._race import Race
 
 CHEAPER_WITHIN = 0.25  # of the paired standard error: a gap that small is no reason to prefer the dearer recipe
-RESAMPLES = 100  # at most: they give the standard error to within 7 %, enough for a quarter of it
+EQUALS_RESAMPLES = 100  # at most: they give the standard error to within 7 %, enough for a quarter of it
 
 
 def winner_of(race: Race, pool: list[Entered]) -> Entered:
@@ -31,7 +31,7 @@ def winner_of(race: Race, pool: list[Entered]) -> Entered:
         if pair not in race.variances:  # asked once before further seeds, and again when all is decided
             race.variances[pair], _ = example_variance(
                 race.bench.judge, race.outputs(entry, "valid"), race.outputs(best, "valid"), targets,
-                units=race.bench.data.valid_units, resamples=min(race.plan.resamples, RESAMPLES), seed=race.plan.seed,
+                units=race.bench.data.valid_units, resamples=min(race.plan.resamples, EQUALS_RESAMPLES), seed=race.plan.seed,
             )  # fmt: skip
         variance = race.variances[pair]
         if math.isfinite(variance) and abs((entry.value or 0.0) - (best.value or 0.0)) < CHEAPER_WITHIN * math.sqrt(variance):

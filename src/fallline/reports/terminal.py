@@ -14,7 +14,7 @@ from fallline.reports._folder import document, origin
 from fallline.reports._layout import console, drawn, pairs, table
 
 COLOURS = {"better": "green", "worse": "red", "no difference shown": "yellow"}
-MOST_ROWS = 20  # of the table: a screen; the default plan has seven or eight, plan 20 more than fifty
+MOST_ROWS = 20  # of the table: a screen; the default plan has five, plan 20 more than fifty
 WIDTH = 100  # columns of running text where there is no terminal to ask
 
 

@@ -14,8 +14,9 @@ import torch
 class PercentileClip:
     """Shortens gradients to a percentile of the global norms of the last `window` steps, this one among them.
 
-    Norms are kept in Python, oldest first and once more in order: one step's share of a sorted list costs a few microseconds, where
-    torch.nanquantile sorts the window anew and takes as long as a small model's backward pass. The device is waited for once a step.
+    Norms are kept in Python, oldest first and once more in order: to keep a sorted list costs a few microseconds a step, where
+    torch.nanquantile, which sorts the window anew, took 0.15 to 0.25 ms on a CPU, a quarter of a small network's step. Away from the CPU
+    the norm is waited for once a step; that was not timed, and takes the place of some twenty small kernels.
     """
 
     def __init__(self, percentile: float, window: int) -> None:

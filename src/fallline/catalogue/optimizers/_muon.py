@@ -113,9 +113,9 @@ class MuonAdamW(torch.optim.Optimizer):
             gradients.append(parameter.grad)
             velocities.append(state["momentum_buffer"])
         torch._foreach_lerp_(velocities, gradients, 1.0 - group["momentum"])
-        updates = torch._foreach_lerp(gradients, velocities, group["momentum"]) if group["nesterov"] else velocities
         torch._foreach_mul_(parameters, 1.0 - group["lr"] * group["weight_decay"])
-        for parameter, update in zip(parameters, updates, strict=True):
+        for parameter, gradient, velocity in zip(parameters, gradients, velocities, strict=True):  # one copy of one matrix at a time
+            update = gradient.lerp(velocity, group["momentum"]) if group["nesterov"] else velocity
             direction = orthogonalised(update.flatten(1), group["ns_steps"], group["polynomial"]).view_as(parameter)
             parameter.add_(direction, alpha=-group["lr"] * muon_scale(parameter.shape, group["adjust"]))
 
