@@ -12,7 +12,9 @@ attention), where its steps may be dear.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -26,6 +28,16 @@ from scale import Scale, scale
 from fallline._portfolio import Facts
 
 DEFAULT = Rules()
+
+
+LOOKED = 0.05  # of the length lie between recorded looks
+
+
+def as_designed(task: TaskRecords, rules: Rules) -> Rules:
+    """Rung one as design.md has it: a tenth, raised to 300 steps or two passes, up to a fifth; at the nearest recorded look."""
+    length = float(task.facts["length"])
+    first = max(0.1, min(300 / length, 2 / float(task.facts["passes"]), 0.2))
+    return replace(rules, rung=round(first / LOOKED) * LOOKED)
 
 
 def variants() -> Iterator[tuple[str, Rules]]:
@@ -43,6 +55,8 @@ def variants() -> Iterator[tuple[str, Rules]]:
     yield "nobody dropped on the way", replace(DEFAULT, weeding=0.0)
     for weeding, behind in ((0.2, 0.05), (0.2, 0.2), (0.3, 0.02), (0.3, 0.1), (0.3, 0.2), (0.4, 0.05), (0.5, 0.05), (0.5, 0.2)):
         yield f"dropped at {weeding:.0%} when {behind:.0%} of the lead behind", replace(DEFAULT, weeding=weeding, behind=behind)
+    for price in (8.0, 20.0):
+        yield f"plan {price:g}: dropped at 50% when 5% of the lead behind", replace(PLANS[price], behind=0.05)
     for count in (2, 3, 4, 5):
         yield f"plan 2: {count} recipes", replace(PLANS[2.0], recipes=count)
     for count, keep, finish in ((6, 4, 2), (8, 4, 2), (8, 6, 3), (11, 4, 2), (11, 6, 2), (11, 6, 3), (16, 6, 3), (24, 4, 2), (24, 6, 3)):
@@ -80,7 +94,27 @@ def measured(records: Mapping[str, TaskRecords], rules: Rules, orders: Mapping[s
                 regrets.append(scales[name].regret(picked.audit))
             if scales[name].clear:
                 clear.append(regrets[-1])
-    return Means(float(np.mean(regrets)), float(np.mean(clear)), float(np.mean(worse)) * len(records), float(np.mean(prices)))
+    return Means(
+        float(np.mean(regrets)), float(np.mean(clear)) if clear else math.nan, float(np.mean(worse)) * len(records), float(np.mean(prices))
+    )
+
+
+def by_rung(
+    records: Mapping[str, TaskRecords],
+    apart: Mapping[str, list[list[int]]],
+    alone: Mapping[str, list[list[int]]],
+    scales: Mapping[str, Scale],
+) -> Iterator[str]:
+    """Rung one at a tenth and as designed, on the tasks with a gap where the two differ."""
+    rules: Mapping[str, Callable[[TaskRecords, Rules], Rules]] = {"a tenth": lambda _, plan: plan, "as designed": as_designed}
+    chosen = {name: task for name, task in records.items() if scales[name].shown and as_designed(task, DEFAULT).rung > DEFAULT.rung}
+    yield f"\n| plan | rung one, on {len(chosen)} tasks | mean regret | only the task held out | price |\n|---|---|---|---|---|"
+    for price, (said, rule) in itertools.product((3.5, 8.0), rules.items()):
+        far, near = (
+            [measured({name: task}, rule(task, PLANS[price]), orders, scales) for name, task in chosen.items()] for orders in (apart, alone)
+        )
+        means = (np.mean([one.regret for one in far]), np.mean([one.regret for one in near]))
+        yield f"| {price:g} | {said} | {means[0]:.3f} | {means[1]:.3f} | {np.mean([one.price for one in far]):.2f} |"
 
 
 def lists(
@@ -118,6 +152,7 @@ def main() -> None:
         far, near = (measured(records, rules, orders, scales) for orders in (apart, alone))
         cells = (f"{value:.3f}" for value in (far.regret, near.regret, far.clear, near.clear))
         print(f"| {name} | {' | '.join(cells)} | {far.worse:.1f} | {far.price:.2f} |", flush=True)
+    print("\n".join(by_rung(records, apart, alone, scales)))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Shape:
     finish: int  # of the candidates that are trained in full
     baseline_finishes: bool
     weeding: float = 0.0  # the share of the length at which finalists that are behind the leader stop; 0: they do not
-    behind: float = 0.2  # by so much of the leader's lead over the baseline; less would cost dear plans 0.015 to 0.02 of regret
+    behind: float = 0.2  # by so much of the leader's lead over the baseline; less would cost dear plans 0.01 to 0.02 of regret
     middle_keep: int = 0  # how many go on to a second rung at 30 %; 0: no second rung
     child: bool = False  # the leader at rung one also goes on with a third of its lr
     seeds: int = 1  # seeds of the baseline and of the `seeded` best finalists
