@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from fitted import first
 from tasks import TASKS, Task
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import fallline
 from fallline._batches import tree_map
@@ -46,7 +46,7 @@ class Plain(NamedTuple):
 
 
 class Rows(Dataset[Any]):
-    """A part of a problem as a map-style data set."""
+    """A part of a problem as a map-style data set, where its inputs are more than one tensor."""
 
     def __init__(self, part: Any) -> None:
         self.part = part
@@ -63,7 +63,9 @@ def looped(setting: Setting, recipe: Recipe, steps: int) -> float:
     problem = setting.problem
     model = problem.new_model(0)
     loss_of, classes = build_loss(recipe, problem), setting.judge.task in NUMBERED
-    loader = DataLoader(Rows(problem.train), batch_size=setting.data.batch_size, shuffle=True, drop_last=True)
+    plain_pair = isinstance(problem.train, tuple) and all(isinstance(part, torch.Tensor) for part in problem.train)
+    rows: Dataset[Any] = TensorDataset(*problem.train) if plain_pair else Rows(problem.train)
+    loader = DataLoader(rows, batch_size=setting.data.batch_size, shuffle=True, drop_last=True)
     optimizer = torch.optim.AdamW(model.parameters())
 
     def batches() -> Iterator[Any]:
