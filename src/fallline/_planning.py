@@ -209,17 +209,15 @@ def resampling(setting: Setting, shape: Shape, seconds: float, metric_s: float, 
     """
     profile = setting.profile
     most = resamples_for(profile.audit_rows)
-    finished = shape.finish + shape.baseline_finishes + shape.rounds
-
-    def cost(count: int) -> float:
-        """Seconds of all comparisons, two calls of the metric a resample: among equals on valid, and on audit."""
-        return 2 * metric_s * (max(finished - 1, 0) * min(count, EQUALS_RESAMPLES) + count * profile.audit_rows / profile.valid_rows)
-
+    equals = max(shape.finish + shape.baseline_finishes + shape.rounds - 1, 0)
+    counts, audit = (*RESAMPLES, most), profile.audit_rows / profile.valid_rows
+    # seconds, two calls of the metric a resample: in the choice among equals, which is on valid, and in the comparison on audit
+    cost = {count: 2 * metric_s * (equals * min(count, EQUALS_RESAMPLES) + count * audit) for count in counts}
     if not metric_s or not (bounded or (isinstance(setting.judge.metric, OwnMetric) and metric_s > DEAR_METRIC_S)):
-        return most, cost(most)
-    steps = [count for count in (*RESAMPLES, most) if (count >= 200 or bounded) and count <= most]
-    count = max((count for count in steps if cost(count) <= RESAMPLE_SHARE * seconds), default=steps[0])
-    return count, cost(count)
+        return most, cost[most]
+    steps = [count for count in counts if (count >= 200 or bounded) and count <= most]
+    count = max((count for count in steps if cost[count] <= RESAMPLE_SHARE * seconds), default=steps[0])
+    return count, cost[count]
 
 
 def paced(setting: Setting, constraints: Constraints, seed: int, count: int) -> float:
