@@ -28,8 +28,6 @@ from scale import Scale, scale
 from fallline._portfolio import Facts
 
 DEFAULT = Rules()
-
-
 LOOKED = 0.05  # of the length lie between recorded looks
 
 

@@ -10,23 +10,17 @@ import argparse
 import math
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
 import torch
-from muon import trained
+from muon import recipe_of, row_named, trained
 from records import load
 from scale import scale
-from space import rows
 from tasks import TASKS
 from torch import Tensor
 
-from fallline._planning import length_of
-from fallline._portfolio import length_factor
-from fallline._prior import _recipe, baseline
-from fallline._recipe import Frame, Recipe
-from fallline._setting import Setting, prepare
+from fallline._setting import prepare
 from fallline.catalogue.optimizers._muon import POLYNOMIALS, orthogonalised
 from fallline.catalogue.optimizers._muon_lanes import orthogonalised_lanes
 
@@ -86,28 +80,20 @@ def lying(of_short: Callable[[Tensor], Tensor]) -> Callable[[Tensor, int, str], 
     return turned
 
 
-def recipe_of(setting: Setting, seed: int) -> Recipe:
-    frame = Frame(length_of(setting), seed, 20, 0)
-    base = baseline(setting.problem, setting.profile, frame)
-    row = next(row for row in rows() if row["name"] == "muon-10-moving" and not row["loss"])
-    optimizer = {**row["optimizer"], "lr": row["optimizer"]["lr"] * length_factor(frame.steps)}
-    return replace(_recipe({**row, "optimizer": optimizer}, base.loss, setting.profile, frame), keep=base.keep)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
     parser.add_argument("--only", nargs="*", default=SEEN)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
-    records = load()
+    records, row = load(), row_named("muon-10-moving")
     found: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for task in (task for task in TASKS if task.name in args.only):
         setting, held = prepare(task.open(args.data), seed=0), records[task.name]
         for seed in range(args.seeds):
             for name, of_short in VARIANTS.items():
                 with mock.patch("fallline.catalogue.optimizers._muon.orthogonalised", lying(of_short)):
-                    value, _ = trained(setting, recipe_of(setting, seed), seed)
+                    value, _ = trained(setting, recipe_of(setting, row, seed), seed)
                 found[name].append(scale(held).regret(held.sign * value))
                 print(f"{task.name}, seed {seed}, {name}: {found[name][-1]:.3f}", flush=True)
     first = next(iter(found.values()))

@@ -10,11 +10,13 @@ import argparse
 import platform
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from records import at_length
 from space import rows
 from tasks import TASKS
 
@@ -29,15 +31,29 @@ VARIANTS = (("jordan", 5), ("jordan", 3), ("polar_express", 3), ("polar_express"
 SEEN = ("california", "protein", "bike", "letter", "fashion", "shakespeare_lstm")
 
 
+def row_named(name: str) -> dict[str, Any]:
+    """The row of the space with the plain loss."""
+    return next(row for row in rows() if row["name"] == name and not row["loss"])
+
+
+def frame_of(setting: Setting, seed: int) -> Frame:
+    return Frame(length_of(setting), seed, 20, 0)
+
+
+def recipe_of(setting: Setting, row: Mapping[str, Any], seed: int) -> Recipe:
+    """A row as it is trained on a task; it hands back what the baseline does."""
+    frame = frame_of(setting, seed)
+    base = baseline(setting.problem, setting.profile, frame)
+    return replace(_recipe(at_length(row, frame.steps), base.loss, setting.profile, frame), keep=base.keep)
+
+
 def recipes(setting: Setting, seed: int) -> dict[str, Recipe]:
     """AdamW's default, and muon-wsd with each way to orthogonalise."""
-    frame = Frame(length_of(setting), seed, 20, 0)
-    base = baseline(setting.problem, setting.profile, frame)
-    row = next(row for row in rows() if row["name"] == "muon-wsd" and not row["loss"])
-    found = {"AdamW's default": base}
+    row = row_named("muon-wsd")
+    found = {"AdamW's default": baseline(setting.problem, setting.profile, frame_of(setting, seed))}
     for polynomial, steps in VARIANTS:
         spelled: dict[str, Any] = {**row, "optimizer": {**row["optimizer"], "polynomial": polynomial, "ns_steps": steps}}
-        found[f"{polynomial} {steps}"] = replace(_recipe(spelled, base.loss, setting.profile, frame), keep=base.keep)
+        found[f"{polynomial} {steps}"] = recipe_of(setting, spelled, seed)
     return found
 
 
