@@ -14,9 +14,9 @@ import torch
 class PercentileClip:
     """Shortens gradients to a percentile of the global norms of the last `window` steps, this one among them.
 
-    Norms are kept in Python, oldest first and once more in order: to keep a sorted list costs a few microseconds a step, where
-    torch.nanquantile, which sorts the window anew, took 0.15 to 0.25 ms on a CPU, a quarter of a small network's step. Away from the CPU
-    the norm is waited for once a step; that was not timed, and takes the place of some twenty small kernels.
+    Norms are kept in Python, oldest first and once more in order, which on a CPU takes a quarter of what a tensor and torch.nanquantile
+    take, since that sorts the window anew each step (benchmarks/price/parts.py). Away from the CPU the norm is waited for once a step;
+    that was not timed, and takes the place of some twenty small kernels.
     """
 
     def __init__(self, percentile: float, window: int) -> None:
